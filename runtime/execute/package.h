@@ -1,0 +1,107 @@
+// The package: everything the executor needs to run the entries of a compiled program, as one block of plain data.
+//
+// A package is position-independent (offsets from its first byte), so the same bytes are built in memory for the JIT,
+// written to a `.gmx` file, and placed in the read-only data of an executable. The code of its kernels travels beside it
+// as an array of function pointers, `Step::function` being the index. No C++ library is needed to read one.
+#pragma once
+
+#include <stdint.h>
+
+namespace gmc::execute {
+
+inline constexpr uint32_t package_magic = 0x31584d47;  // "GMX1"
+inline constexpr uint32_t max_rank = 8;
+inline constexpr uint32_t none = 0xffffffffu;
+
+// What kernels see of the current call.
+struct RunParameters {
+  uint64_t seed;
+  uint64_t step;
+};
+
+// One phase of a generated kernel over tiles [begin, end). `buffers` are the step's operands in order. `scratch` is
+// private to the worker (Package::scratch_bytes, 64-byte aligned). Tiles are independent of each other.
+using Kernel = void (*)(void* const* buffers, uint64_t begin, uint64_t end, void* scratch, const RunParameters* run);
+
+enum class Space : uint32_t {
+  arena,     // planned memory of one call; contents do not outlive it
+  state,     // parameters and buffers of the program, shared by all entries, kept between calls
+  input,     // given by the caller; Buffer::offset is the index among the entry's inputs
+  output,    // given by the caller; Buffer::offset is the index among the entry's outputs
+  constant,  // Package::constants
+};
+
+struct Buffer {
+  Space space;
+  uint32_t padding;
+  uint64_t offset;  // bytes from the start of the space, a multiple of 64 (input, output: an index)
+  uint64_t bytes;
+};
+
+// A named tensor of the interface: a state, an input or an output.
+struct Tensor {
+  uint32_t name;  // offset of a 0-terminated string
+  uint32_t dtype;  // gmc::DType
+  uint32_t rank;
+  uint32_t flags;  // state: bit 0 = parameter (weights file), bit 1 = optimizer or other training state; input: bit 0 = draw that is fed
+  int64_t extents[max_rank];
+  uint64_t offset;  // state: bytes from the start of the state block
+  uint64_t bytes;
+};
+
+enum class StepKind : uint32_t {
+  launch,  // functions[function] over `tiles` tiles
+  copy,    // operand 1 := operand 0 (whole buffers)
+  matmul,  // library product: operands A, B, C and, with flag bias, the bias [n]; see MatmulCall
+};
+
+enum MatmulFlags : uint32_t { matmul_transpose_a = 1, matmul_transpose_b = 2, matmul_bias = 4, matmul_relu = 8 };
+
+// C[m, n] = act(op(A)[m, k] op(B)[k, n] + bias[n]), f32, dense row-major.
+struct MatmulCall {
+  int64_t m, n, k;
+  uint32_t flags;
+  uint32_t rows_per_tile;  // M is cut into ceil(m / rows_per_tile) tiles, a function of the shape only
+};
+
+struct Step {
+  StepKind kind;
+  uint32_t function;       // launch: index of the kernel
+  uint32_t first_operand;  // into the table of operands: indices into the table of buffers
+  uint32_t operand_count;
+  uint64_t tiles;
+  uint32_t name;  // for profiles and messages: offset of a string such as `k3.fc1/matmul`
+  uint32_t serial;  // 1: too little work to share among threads
+  MatmulCall matmul;
+};
+
+struct Entry {
+  uint32_t name;
+  uint32_t first_input, input_count;    // into the table of tensors
+  uint32_t first_output, output_count;  // into the table of tensors
+  uint32_t first_step, step_count;
+  uint32_t padding;
+};
+
+// All tables are arrays at the given offset from the package's first byte, 64-byte aligned.
+struct Package {
+  uint32_t magic;
+  uint32_t version;
+  uint64_t bytes;  // of the whole block
+  uint32_t name;   // of the model
+  uint32_t isa;    // features the code needs: see Isa
+  uint64_t plan_hash;
+  uint64_t arena_bytes, state_bytes, scratch_bytes, constant_bytes;
+  uint32_t function_count, buffer_count, operand_count, state_count, tensor_count, step_count, entry_count, config;  // config: string, JSON
+  uint64_t buffers, operands, states, tensors, steps, entries, constants, strings;
+};
+
+enum class Isa : uint32_t { x86_64 = 0, x86_64_v3 = 1, x86_64_v4 = 2, other = 3 };
+
+template <class T>
+inline const T* table(const Package* p, uint64_t offset) {
+  return reinterpret_cast<const T*>(reinterpret_cast<const char*>(p) + offset);
+}
+inline const char* string_at(const Package* p, uint32_t offset) { return reinterpret_cast<const char*>(p) + p->strings + offset; }
+
+}  // namespace gmc::execute
