@@ -52,7 +52,8 @@ std::string emit(llvm::Module& module, llvm::TargetMachine& machine, llvm::CodeG
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream out(bytes);
   llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, out, nullptr, type)) fail("target '{}' cannot emit this kind of file", machine.getTargetTriple().str());
+  if (machine.addPassesToEmitFile(passes, out, nullptr, type))
+    fail("target '{}' cannot emit this kind of file", machine.getTargetTriple().str());
   passes.run(module);
   return finish(bytes);
 }
@@ -130,7 +131,8 @@ std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext& context, const std:
 void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   std::string problem;
   llvm::raw_string_ostream out(problem);
-  if (llvm::verifyModule(module, &out)) fail("generated code of '{}' is malformed: {}", module.getName().str(), out.str());
+  if (llvm::verifyModule(module, &out))
+    fail("generated code of '{}' is malformed: {}", module.getName().str(), out.str());
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager sccs;

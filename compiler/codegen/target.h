@@ -9,7 +9,7 @@
 namespace gmc::codegen {
 
 struct Target {
-  std::string name;      // `native`, `x86-64-v3`, ...: how it was asked for
+  std::string name;  // `native`, `x86-64-v3`, ...: how it was asked for
   std::string triple;
   std::string cpu;       // LLVM's name
   std::string features;  // LLVM's attribute string

@@ -11,7 +11,8 @@ namespace gmc {
 
 using Shape = std::vector<int64_t>;
 
-// a * b and a + b for sizes; throws `Error` on overflow or a negative operand. `what` names the quantity in the message.
+// a * b and a + b for sizes; throws `Error` on overflow or a negative operand. `what` names the quantity in the
+// message.
 int64_t checked_mul(int64_t a, int64_t b, const char* what = "size");
 int64_t checked_add(int64_t a, int64_t b, const char* what = "size");
 

@@ -22,9 +22,13 @@ struct HostTensor {
   HostTensor(DType d, Shape s) : dtype(d), shape(std::move(s)), bytes(static_cast<size_t>(byte_size(dtype, shape))) {}
 
   template <class T>
-  T* as() { return reinterpret_cast<T*>(bytes.data()); }
+  T* as() {
+    return reinterpret_cast<T*>(bytes.data());
+  }
   template <class T>
-  const T* as() const { return reinterpret_cast<const T*>(bytes.data()); }
+  const T* as() const {
+    return reinterpret_cast<const T*>(bytes.data());
+  }
   int64_t count() const { return element_count(shape); }
 };
 

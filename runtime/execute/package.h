@@ -1,8 +1,8 @@
 // The package: everything the executor needs to run the entries of a compiled program, as one block of plain data.
 //
 // A package is position-independent (offsets from its first byte), so the same bytes are built in memory for the JIT,
-// written to a `.gmx` file, and placed in the read-only data of an executable. The code of its kernels travels beside it
-// as an array of function pointers, `Step::function` being the index. No C++ library is needed to read one.
+// written to a `.gmx` file, and placed in the read-only data of an executable. The code of its kernels travels beside
+// it as an array of function pointers, `Step::function` being the index. No C++ library is needed to read one.
 #pragma once
 
 #include <stdint.h>
@@ -40,10 +40,11 @@ struct Buffer {
 
 // A named tensor of the interface: a state, an input or an output.
 struct Tensor {
-  uint32_t name;  // offset of a 0-terminated string
+  uint32_t name;   // offset of a 0-terminated string
   uint32_t dtype;  // gmc::DType
   uint32_t rank;
-  uint32_t flags;  // state: bit 0 = parameter (weights file), bit 1 = optimizer or other training state; input: bit 0 = draw that is fed
+  uint32_t flags;  // state: bit 0 = parameter (weights file), bit 1 = optimizer or other training state; input: bit 0 =
+                   // draw that is fed
   int64_t extents[max_rank];
   uint64_t offset;  // state: bytes from the start of the state block
   uint64_t bytes;
@@ -70,7 +71,7 @@ struct Step {
   uint32_t first_operand;  // into the table of operands: indices into the table of buffers
   uint32_t operand_count;
   uint64_t tiles;
-  uint32_t name;  // for profiles and messages: offset of a string such as `k3.fc1/matmul`
+  uint32_t name;    // for profiles and messages: offset of a string such as `k3.fc1/matmul`
   uint32_t serial;  // 1: too little work to share among threads
   MatmulCall matmul;
 };
@@ -92,7 +93,8 @@ struct Package {
   uint32_t isa;    // features the code needs: see Isa
   uint64_t plan_hash;
   uint64_t arena_bytes, state_bytes, scratch_bytes, constant_bytes;
-  uint32_t function_count, buffer_count, operand_count, state_count, tensor_count, step_count, entry_count, config;  // config: string, JSON
+  uint32_t function_count, buffer_count, operand_count, state_count, tensor_count, step_count, entry_count,
+      config;  // config: string, JSON
   uint64_t buffers, operands, states, tensors, steps, entries, constants, strings;
 };
 
@@ -102,6 +104,8 @@ template <class T>
 inline const T* table(const Package* p, uint64_t offset) {
   return reinterpret_cast<const T*>(reinterpret_cast<const char*>(p) + offset);
 }
-inline const char* string_at(const Package* p, uint32_t offset) { return reinterpret_cast<const char*>(p) + p->strings + offset; }
+inline const char* string_at(const Package* p, uint32_t offset) {
+  return reinterpret_cast<const char*>(p) + p->strings + offset;
+}
 
 }  // namespace gmc::execute

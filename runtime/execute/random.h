@@ -1,6 +1,7 @@
 // The published random streams of gmc: what a named draw is, for every backend.
 //
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11, table 2 and section 3.3) in counter mode.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11, table 2 and section 3.3) in
+// counter mode.
 //   key     = (low, high) 32 bits of fold(fold(seed, stream), step)
 //   counter = (low, high) 32 bits of block, then (low, high) 32 bits of the flattened loop index
 // Element e of a draw is word e % 4 of block e / 4. A stream is the 64-bit FNV-1a hash of `entry/scope/draw name`.
@@ -14,7 +15,8 @@ struct Words {
   uint32_t w[4];
 };
 
-// splitmix64's finaliser (Steele et al., "Fast splittable pseudorandom number generators", OOPSLA'14) of a + golden ratio * (b + 1).
+// splitmix64's finaliser (Steele et al., "Fast splittable pseudorandom number generators", OOPSLA'14) of a + golden
+// ratio * (b + 1).
 constexpr uint64_t fold(uint64_t a, uint64_t b) {
   uint64_t z = a + 0x9e3779b97f4a7c15u * (b + 1);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;

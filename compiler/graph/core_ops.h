@@ -1,0 +1,70 @@
+// The structural ops: those that autodiff and rewrites must be able to build. Functions broadcast their operands as
+// NumPy does.
+#pragma once
+
+#include "compiler/graph/graph.h"
+#include "compiler/graph/op.h"
+
+#include <vector>
+
+namespace gmc::graph {
+
+// Monoids of `reduce`, by name: `sum` (identity 0), `max` (-inf), `min` (+inf), `prod` (1).
+extern const OpDef input_op, constant_op, add_op, sub_op, mul_op, div_op, neg_op, less_op, equal_op, select_op,
+    broadcast_op, reshape_op, transpose_op, reduce_op, matmul_op, cast_op;
+// Every op above, in order.
+std::vector<const OpDef*> core_ops();
+
+// A value from outside. Role: `data`, `state` or `draw`.
+Var input(Graph&, const std::string& name, const std::string& role, TensorType);
+// `value` in every element.
+Var constant(Graph&, double value, TensorType type = {});
+Var operator+(Var, Var);
+Var operator-(Var, Var);
+Var operator*(Var, Var);
+Var operator/(Var, Var);
+Var operator-(Var);
+Var operator+(Var, double);
+Var operator-(Var, double);
+Var operator-(double, Var);
+Var operator*(Var, double);
+Var operator*(double, Var);
+Var operator/(Var, double);
+// bool
+Var less(Var, Var);
+Var equal(Var, Var);
+// where `condition` holds the first, elsewhere the second.
+Var select(Var condition, Var, Var);
+Var cast(Var, DType);
+// `dims[i]`: the dimension of the result that dimension i of the operand becomes; increasing. Extents must be equal
+// or 1.
+Var broadcast(Var, const Shape& to, std::vector<int64_t> dims);
+// As NumPy aligns shapes: from the last dimension on.
+Var broadcast_to(Var, const Shape& to);
+Var reshape(Var, const Shape& to);
+Var transpose(Var, std::vector<int64_t> perm);
+// Over `axes` (sorted), which disappear; over all when empty.
+Var reduce(Var, const std::string& monoid, std::vector<int64_t> axes = {});
+Var sum(Var, std::vector<int64_t> axes = {});
+// [.., m, k] x [.., k, n] with equal leading dimensions; flags transpose the last two of an operand.
+Var matmul(Var, Var, bool transpose_a = false, bool transpose_b = false);
+
+// The shape that operands broadcast to; throws `Error`.
+Shape broadcast_shape(const Shape&, const Shape&);
+// A node of any op on operands that already fit.
+Var apply(const OpDef&, std::vector<Var> operands, Attributes = {});
+// The same after broadcasting the operands together.
+Var apply_elementwise(const OpDef&, std::vector<Var> operands, Attributes = {});
+
+// Rules shared by many ops.
+std::vector<TensorType> infer_same(std::span<const TensorType>,
+                                   const Attributes&);  // all operands and the result of one type, floating
+std::vector<TensorType> infer_compare(std::span<const TensorType>,
+                                      const Attributes&);  // operands of one type, result bool
+std::vector<Sample> unary_samples();
+std::vector<Sample> positive_samples();
+std::vector<Sample> binary_samples();
+std::vector<BadSample> unary_bad_samples();
+std::vector<BadSample> binary_bad_samples();
+
+}  // namespace gmc::graph

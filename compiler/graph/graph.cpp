@@ -1,0 +1,131 @@
+#include "compiler/graph/graph.h"
+
+#include "compiler/graph/op.h"
+#include "runtime/base/error.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace gmc::graph {
+
+std::string to_string(const TensorType& t) { return fmt::format("{}[{}]", name_of(t.dtype), fmt::join(t.shape, ",")); }
+
+std::string to_string(const Location& l) { return fmt::format("{}:{}:{}", l.file, l.line, l.column); }
+
+namespace {
+
+template <class T>
+const T& attribute(const Node& node, const std::string& key) {
+  auto it = node.attributes.find(key);
+  if (it == node.attributes.end() || !std::holds_alternative<T>(it->second))
+    fail("{}: attribute '{}' is missing or of another kind", node.op->name, key);
+  return std::get<T>(it->second);
+}
+
+}  // namespace
+
+bool Node::flag(const std::string& key) const {
+  auto it = attributes.find(key);
+  return it != attributes.end() && std::holds_alternative<bool>(it->second) && std::get<bool>(it->second);
+}
+int64_t Node::integer(const std::string& key) const { return attribute<int64_t>(*this, key); }
+double Node::number(const std::string& key) const { return attribute<double>(*this, key); }
+const std::string& Node::text(const std::string& key) const { return attribute<std::string>(*this, key); }
+const std::vector<int64_t>& Node::integers(const std::string& key) const {
+  return attribute<std::vector<int64_t>>(*this, key);
+}
+
+std::string Graph::unique_name(const std::string& base) {
+  const int used = names_[base]++;
+  if (used == 0) return base;
+  std::string name = fmt::format("{}.{}", base, used + 1);
+  return names_.count(name) ? unique_name(base) : (names_[name] = 1, name);
+}
+
+Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attributes) {
+  std::vector<TensorType> operands;
+  for (Value v : inputs) operands.push_back(type(v));
+  Node node;
+  try {
+    if (op.arity >= 0 && operands.size() != static_cast<size_t>(op.arity))
+      fail("expected {} operands, got {}", op.arity, operands.size());
+    node.types = op.infer(operands, attributes);
+  } catch (const Error& e) {
+    throw Error(diagnose(*this, fmt::format("{}: {}", op.name, e.what()), inputs));
+  }
+  node.op = &op;
+  node.inputs = std::move(inputs);
+  node.attributes = std::move(attributes);
+  const std::string label = op.category == Category::input ? node.text("name") : std::string(op.name);
+  node.name =
+      unique_name(context.scope.empty() || op.category == Category::input ? label : context.scope + "/" + label);
+  node.location = context.location;
+  nodes_.push_back(std::move(node));
+  return {static_cast<int32_t>(nodes_.size() - 1), 0};
+}
+
+Value Graph::copy(const Node& like, std::vector<Value> inputs) {
+  Node node = like;
+  node.inputs = std::move(inputs);
+  node.name = unique_name(like.name);
+  nodes_.push_back(std::move(node));
+  return {static_cast<int32_t>(nodes_.size() - 1), 0};
+}
+
+Value Graph::find_input(std::string_view name) const {
+  for (size_t i = 0; i < nodes_.size(); ++i)
+    if (nodes_[i].op->category == Category::input && nodes_[i].text("name") == name)
+      return {static_cast<int32_t>(i), 0};
+  return {};
+}
+
+std::vector<std::vector<int>> use_counts(const Graph& graph) {
+  std::vector<std::vector<int>> counts;
+  for (const Node& node : graph.nodes()) counts.emplace_back(node.types.size(), 0);
+  auto use = [&](Value v) { ++counts[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)]; };
+  for (const Node& node : graph.nodes()) std::for_each(node.inputs.begin(), node.inputs.end(), use);
+  for (const Output& output : graph.outputs()) use(output.value);
+  return counts;
+}
+
+namespace {
+
+std::string source_line(const Location& at) {
+  std::ifstream file(at.file);
+  std::string line;
+  for (int i = 0; i < at.line && std::getline(file, line); ++i) {
+  }
+  return file ? line : std::string();
+}
+
+std::string describe(const Graph& graph, Value v) {
+  const Node& node = graph.node(v);
+  const std::string type = to_string(graph.type(v).shape);
+  const std::string place = node.location.line > 0 ? fmt::format(" ({})", to_string(node.location)) : "";
+  if (node.op->category != Category::input) return fmt::format("{} is the result of {}{}", type, node.op->name, place);
+  const std::string& name = node.text("name");
+  if (node.text("role") == "state") return fmt::format("{}: {} is a state of the program{}", name, type, place);
+  return fmt::format("{}: {} is the input of entry '{}'{}", name, type, graph.entry(), place);
+}
+
+}  // namespace
+
+std::string diagnose(const Graph& graph, const std::string& message, const std::vector<Value>& operands,
+                     const std::string& help) {
+  const Location& at = graph.context.location;
+  std::string text = at.line > 0 ? fmt::format("{}: error: {}", to_string(at), message) : "error: " + message;
+  const std::string line = at.line > 0 ? source_line(at) : "";
+  if (!line.empty()) {
+    const auto indent = static_cast<size_t>(std::max(0, at.column - 1));
+    text += fmt::format("\n{:5} | {}\n      | {}^", at.line, line, std::string(indent, ' '));
+  }
+  for (const Note& note : graph.context.notes)
+    text += fmt::format("\n  {}{}", note.text, note.location.line > 0 ? " at " + to_string(note.location) : "");
+  for (Value v : operands) text += "\n  " + describe(graph, v);
+  if (!help.empty()) text += "\n  help: " + help;
+  return text;
+}
+
+}  // namespace gmc::graph

@@ -1,0 +1,80 @@
+// A computation graph: one entry of a program. Nodes are in topological order, their index being their id.
+#pragma once
+
+#include "compiler/graph/node.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gmc::graph {
+
+// What leaves the entry: a named output, or the new version of a state.
+struct Output {
+  std::string name;
+  Value value;
+  bool is_state = false;
+};
+
+// A sentence about where something in an error message comes from: `fc1 is Linear(512, 400), made` + location.
+struct Note {
+  std::string text;
+  Location location;
+};
+
+class Graph {
+public:
+  explicit Graph(std::string entry = {}) : entry_(std::move(entry)) {}
+
+  const std::string& entry() const { return entry_; }
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const Node& node(Value v) const { return nodes_[static_cast<size_t>(v.node)]; }
+  const TensorType& type(Value v) const { return node(v).types[static_cast<size_t>(v.result)]; }
+  const std::vector<Output>& outputs() const { return outputs_; }
+
+  // Appends a node; infers its types. A mistake in the operands throws `Error` that points at the current location.
+  Value add(const OpDef& op, std::vector<Value> inputs, Attributes attributes = {});
+  // Appends a copy of `like` (another graph's node) on new inputs, keeping its name, location and types.
+  Value copy(const Node& like, std::vector<Value> inputs);
+  void add_output(Output output) { outputs_.push_back(std::move(output)); }
+  void set_outputs(std::vector<Output> outputs) { outputs_ = std::move(outputs); }
+  // The input of this name, or an invalid value.
+  Value find_input(std::string_view name) const;
+
+  // Where and under which scope new nodes are made.
+  struct Context {
+    Location location;
+    std::string scope;  // `fc1`, `grad/fc1`; empty at the top
+    std::vector<Note> notes;
+  };
+  Context context;
+
+private:
+  std::string unique_name(const std::string& base);
+
+  std::string entry_;
+  std::vector<Node> nodes_;
+  std::vector<Output> outputs_;
+  std::map<std::string, int> names_;  // base name -> how often used
+};
+
+// A value with its graph, for writing gradients and rewrites as algebra. Operands broadcast as in NumPy.
+struct Var {
+  Graph* graph = nullptr;
+  Value value;
+
+  bool valid() const { return graph != nullptr; }
+  const TensorType& type() const { return graph->type(value); }
+  const Shape& shape() const { return type().shape; }
+};
+
+// Text of an error at the graph's current location: `file:line:column: error: ...`, the source line with a caret, notes
+// on the operands, help.
+std::string diagnose(const Graph&, const std::string& message, const std::vector<Value>& operands,
+                     const std::string& help = {});
+
+// Values used by nodes or outputs, per node and result.
+std::vector<std::vector<int>> use_counts(const Graph&);
+
+}  // namespace gmc::graph

@@ -1,0 +1,259 @@
+#include "compiler/graph/text.h"
+
+#include "runtime/base/error.h"
+
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <set>
+
+namespace gmc::graph {
+namespace {
+
+std::string quote(const std::string& text) { return nlohmann::json(text).dump(); }
+
+std::string print_value(const Attribute& value) {
+  struct Printer {
+    std::string operator()(bool v) const { return v ? "true" : "false"; }
+    std::string operator()(int64_t v) const { return fmt::format("{}", v); }
+    std::string operator()(double v) const {
+      std::string text = fmt::format("{}", v);
+      return text.find_first_of(".enai") == std::string::npos ? text + ".0" : text;
+    }
+    std::string operator()(const std::string& v) const { return quote(v); }
+    std::string operator()(const std::vector<int64_t>& v) const { return fmt::format("[{}]", fmt::join(v, ",")); }
+  };
+  return std::visit(Printer{}, value);
+}
+
+std::string print_ref(const Graph& g, Value v) {
+  return g.node(v).types.size() == 1 ? fmt::format("%{}", v.node) : fmt::format("%{}#{}", v.node, v.result);
+}
+
+// A cursor over one line of text.
+class Line {
+public:
+  Line(std::string_view text, int number) : text_(text), number_(number) { skip(); }
+
+  template <class... Args>
+  [[noreturn]] void error(fmt::format_string<Args...> format, Args&&... args) const {
+    fail("graph text line {}, column {}: {}", number_, at_ + 1, fmt::format(format, std::forward<Args>(args)...));
+  }
+  bool done() const { return at_ == text_.size(); }
+  bool accept(std::string_view token) {
+    if (text_.substr(at_, token.size()) != token) return false;
+    at_ += token.size();
+    skip();
+    return true;
+  }
+  void expect(std::string_view token) {
+    if (!accept(token)) error("expected '{}'", token);
+  }
+  std::string word() {
+    const size_t begin = at_;
+    while (at_ < text_.size() && (isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_')) ++at_;
+    if (begin == at_) error("expected a word");
+    std::string out(text_.substr(begin, at_ - begin));
+    skip();
+    return out;
+  }
+  std::string quoted() {
+    if (done() || text_[at_] != '"') error("expected a quoted string");
+    size_t end = at_ + 1;
+    while (end < text_.size() && text_[end] != '"') end += text_[end] == '\\' ? 2 : 1;
+    if (end >= text_.size()) error("the string does not end");
+    auto value = nlohmann::json::parse(text_.substr(at_, end + 1 - at_), nullptr, false);
+    if (!value.is_string()) error("malformed string");
+    at_ = end + 1;
+    skip();
+    return value.get<std::string>();
+  }
+  int64_t integer() {
+    int64_t value = 0;
+    const auto [end, problem] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    if (problem != std::errc()) error("expected an integer");
+    at_ = static_cast<size_t>(end - text_.data());
+    skip();
+    return value;
+  }
+  Shape list() {
+    Shape out;
+    expect("[");
+    while (!accept("]")) {
+      out.push_back(integer());
+      if (!accept(",") && (done() || text_[at_] != ']')) error("expected ',' or ']'");
+    }
+    return out;
+  }
+  Attribute attribute() {
+    if (done()) error("expected a value");
+    if (text_[at_] == '"') return quoted();
+    if (text_[at_] == '[') return list();
+    if (accept("true")) return true;
+    if (accept("false")) return false;
+    const size_t end = std::min(text_.find_first_of(",}", at_), text_.size());
+    const std::string_view number = text_.substr(at_, end - at_);
+    if (number.find_first_of(".enai") == std::string_view::npos) return integer();
+    double value = 0;
+    const auto [stop, problem] = std::from_chars(number.data(), number.data() + number.size(), value);
+    if (problem != std::errc() || stop != number.data() + number.size()) error("malformed number '{}'", number);
+    at_ = end;
+    return value;
+  }
+
+private:
+  void skip() {
+    while (at_ < text_.size() && text_[at_] == ' ') ++at_;
+  }
+  std::string_view text_;
+  int number_;
+  size_t at_ = 0;
+};
+
+Value parse_ref(Line& line, const Graph& g) {
+  line.expect("%");
+  Value v{static_cast<int32_t>(line.integer()), 0};
+  if (line.accept("#")) v.result = static_cast<int32_t>(line.integer());
+  if (v.node < 0 || static_cast<size_t>(v.node) >= g.nodes().size()) line.error("%{} is not defined above", v.node);
+  if (v.result < 0 || static_cast<size_t>(v.result) >= g.node(v).types.size())
+    line.error("%{} has no result {}", v.node, v.result);
+  return v;
+}
+
+void parse_node(Line& line, Graph& g, const std::vector<const OpDef*>& ops) {
+  const int64_t id = line.integer();
+  if (id != static_cast<int64_t>(g.nodes().size())) line.error("expected node %{}", g.nodes().size());
+  line.expect("=");
+  const std::string name = line.word();
+  Node node;
+  for (const OpDef* op : ops)
+    if (op->name == name) node.op = op;
+  if (!node.op) line.error("unknown op '{}'", name);
+  std::vector<Value> inputs;
+  while (!line.done() && !line.accept(":")) {
+    if (line.accept("{")) {
+      while (!line.accept("}")) {
+        const std::string key = line.word();
+        line.expect("=");
+        node.attributes[key] = line.attribute();
+        line.accept(",");
+      }
+      continue;
+    }
+    inputs.push_back(parse_ref(line, g));
+  }
+  do {
+    const std::string dtype = line.word();
+    const auto parsed = dtype_named(dtype);
+    if (!parsed) line.error("unknown dtype '{}'", dtype);
+    node.types.push_back({*parsed, line.list()});
+  } while (line.accept(","));
+  node.name = line.quoted();
+  if (line.accept("@")) {
+    node.location.file = line.quoted();
+    line.expect(":");
+    node.location.line = static_cast<int>(line.integer());
+    line.expect(":");
+    node.location.column = static_cast<int>(line.integer());
+  }
+  if (!line.done()) line.error("unexpected text after the node");
+  const std::string wanted = node.name;
+  const Value added = g.copy(node, std::move(inputs));
+  if (g.node(added).name != wanted) line.error("the name '{}' is used twice", wanted);
+}
+
+}  // namespace
+
+std::string print(const Graph& g) {
+  std::string out = fmt::format("graph {}\n", g.entry());
+  for (size_t i = 0; i < g.nodes().size(); ++i) {
+    const Node& n = g.nodes()[i];
+    out += fmt::format("%{} = {}", i, n.op->name);
+    for (Value v : n.inputs) out += " " + print_ref(g, v);
+    if (!n.attributes.empty()) {
+      std::vector<std::string> parts;
+      for (const auto& [key, value] : n.attributes) parts.push_back(key + "=" + print_value(value));
+      out += fmt::format(" {{{}}}", fmt::join(parts, ", "));
+    }
+    std::vector<std::string> types;
+    for (const TensorType& t : n.types) types.push_back(to_string(t));
+    out += fmt::format(" : {} {}", fmt::join(types, ", "), quote(n.name));
+    if (n.location.line > 0)
+      out += fmt::format(" @ {}:{}:{}", quote(n.location.file), n.location.line, n.location.column);
+    out += '\n';
+  }
+  for (const Output& o : g.outputs())
+    out += fmt::format("{} {} {}\n", o.is_state ? "update" : "output", quote(o.name), print_ref(g, o.value));
+  return out;
+}
+
+Graph parse(std::string_view text, const std::vector<const OpDef*>& ops) {
+  Graph g;
+  bool headed = false;
+  int number = 0;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    Line line(text.substr(0, end), ++number);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.done() || line.accept("//")) continue;
+    if (!headed) {
+      line.expect("graph");
+      g = Graph(line.done() ? "" : line.word());
+      headed = true;
+    } else if (line.accept("%")) {
+      parse_node(line, g, ops);
+    } else {
+      const bool is_state = line.accept("update");
+      if (!is_state) line.expect("output");
+      std::string name = line.quoted();
+      const Value value = parse_ref(line, g);
+      g.add_output({std::move(name), value, is_state});
+      if (!line.done()) line.error("unexpected text after the output");
+    }
+  }
+  if (!headed) fail("graph text is empty: expected 'graph NAME'");
+  verify(g);
+  return g;
+}
+
+void verify(const Graph& g) {
+  std::set<std::string> names;
+  for (size_t i = 0; i < g.nodes().size(); ++i) {
+    const Node& n = g.nodes()[i];
+    if (!n.op) fail("node %{} has no op", i);
+    if (!names.insert(n.name).second) fail("node %{}: the name '{}' is used twice", i, n.name);
+    std::vector<TensorType> operands;
+    for (Value v : n.inputs) {
+      if (v.node < 0 || static_cast<size_t>(v.node) >= i)
+        fail("node %{} '{}' uses %{}, which does not precede it", i, n.name, v.node);
+      if (v.result < 0 || static_cast<size_t>(v.result) >= g.node(v).types.size())
+        fail("node %{} '{}' uses result {} of %{}", i, n.name, v.result, v.node);
+      operands.push_back(g.type(v));
+    }
+    if (n.op->arity >= 0 && operands.size() != static_cast<size_t>(n.op->arity))
+      fail("node %{} '{}': expected {} operands, got {}", i, n.name, n.op->arity, operands.size());
+    std::vector<TensorType> types;
+    try {
+      types = n.op->infer(operands, n.attributes);
+    } catch (const Error& e) {
+      fail("node %{} '{}': {}", i, n.name, e.what());
+    }
+    if (types != n.types)
+      fail("node %{} '{}': type {} is written, {} is inferred", i, n.name, to_string(n.types.at(0)),
+           to_string(types.at(0)));
+  }
+  std::set<std::pair<bool, std::string>> outputs;
+  for (const Output& o : g.outputs()) {
+    if (!outputs.insert({o.is_state, o.name}).second)
+      fail("{} '{}' is given twice", o.is_state ? "update" : "output", o.name);
+    if (o.value.node < 0 || static_cast<size_t>(o.value.node) >= g.nodes().size())
+      fail("output '{}' names no node", o.name);
+    if (!o.is_state) continue;
+    const Value state = g.find_input(o.name);
+    if (state.valid() && !(g.type(state) == g.type(o.value)))
+      fail("update '{}': type {} replaces {}", o.name, to_string(g.type(o.value)), to_string(g.type(state)));
+  }
+}
+
+}  // namespace gmc::graph

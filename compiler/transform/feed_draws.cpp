@@ -1,0 +1,24 @@
+#include "compiler/graph/core_ops.h"
+#include "compiler/transform/pass.h"
+#include "runtime/base/error.h"
+
+#include <algorithm>
+
+namespace gmc::transform {
+
+Graph feed_draws(const Graph& from, const std::vector<std::string>& names) {
+  std::vector<std::string> found;
+  Graph g = rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var>) {
+    if (node.op->category != graph::Category::random) return graph::Var{};
+    const std::string& name = node.text("name");
+    if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) return graph::Var{};
+    found.push_back(name);
+    return graph::input(to, name, "draw", node.types[0]);
+  });
+  for (const std::string& name : names)
+    if (std::find(found.begin(), found.end(), name) == found.end())
+      fail("entry '{}' has no draw '{}'", from.entry(), name);
+  return g;
+}
+
+}  // namespace gmc::transform

@@ -1,0 +1,70 @@
+#include "compiler/transform/pass.h"
+
+#include "compiler/graph/text.h"
+#include "runtime/base/error.h"
+
+#include <fmt/ranges.h>
+
+namespace gmc::transform {
+
+const std::vector<Pass>& passes() {
+  static const std::vector<Pass> list{
+      {"expand-composites", "composites become primitives", expand_composites},
+      {"simplify", "algebraic rewrites, to a fixed point", simplify},
+      {"fold-constants", "ops on constants are computed in f64", fold_constants},
+      {"eliminate-common", "equal nodes become one", eliminate_common},
+      {"eliminate-dead", "nodes that reach no output are removed", eliminate_dead},
+  };
+  return list;
+}
+
+const Pass& pass_named(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Pass& pass : passes()) {
+    if (name == pass.name) return pass;
+    names.emplace_back(pass.name);
+  }
+  fail_usage("unknown pass '{}': expected one of {}", name, fmt::join(names, ", "));
+}
+
+Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, const Graph&)>& after) {
+  Graph g = input;
+  for (const Pass& pass : passes()) {
+    g = pass.run(g);
+    graph::verify(g);
+    if (after) after(pass, g);
+  }
+  return g;
+}
+
+Graph rebuild(const Graph& from,
+              const std::function<graph::Var(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit) {
+  Graph to(from.entry());
+  std::vector<std::vector<graph::Var>> map;
+  for (const graph::Node& node : from.nodes()) {
+    std::vector<graph::Var> inputs;
+    std::vector<graph::Value> values;
+    for (graph::Value v : node.inputs) {
+      inputs.push_back(map[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)]);
+      values.push_back(inputs.back().value);
+    }
+    to.context.location = node.location;
+    const size_t slash = node.name.rfind('/');
+    to.context.scope = slash == std::string::npos ? "" : node.name.substr(0, slash);
+    std::vector<graph::Var> results(node.types.size());
+    results[0] = visit(to, node, inputs);
+    if (!results[0].valid()) {
+      const graph::Value copy = to.copy(node, values);
+      for (size_t r = 0; r < results.size(); ++r) results[r] = {&to, {copy.node, static_cast<int32_t>(r)}};
+    }
+    map.push_back(results);
+  }
+  std::vector<graph::Output> outputs = from.outputs();
+  for (graph::Output& o : outputs)
+    o.value = map[static_cast<size_t>(o.value.node)][static_cast<size_t>(o.value.result)].value;
+  to.set_outputs(std::move(outputs));
+  to.context = {};
+  return to;
+}
+
+}  // namespace gmc::transform

@@ -1,0 +1,42 @@
+// Graph passes: each is one function in one file, named like the file, its flag and its test.
+#pragma once
+
+#include "compiler/graph/graph.h"
+#include "compiler/graph/op.h"
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace gmc::transform {
+
+using graph::Graph;
+
+Graph expand_composites(const Graph&);  // composites become primitives
+Graph simplify(const Graph&);           // the rewrites that hang on the ops, to a fixed point
+Graph fold_constants(const Graph&);     // ops on constants, in f64, rounded once where they are used
+Graph eliminate_common(const Graph&);   // equal nodes become one
+Graph eliminate_dead(const Graph&);     // nodes that reach no output go; data inputs stay, being the interface
+
+struct Pass {
+  const char* name;
+  const char* help;
+  Graph (*run)(const Graph&);
+};
+// In the order of the pipeline.
+const std::vector<Pass>& passes();
+const Pass& pass_named(const std::string&);
+
+// Runs the whole pipeline, verifying after each pass. `after`, if given, sees each result.
+Graph run_pipeline(const Graph&, const std::function<void(const Pass&, const Graph&)>& after = {});
+
+// Every draw of `names` (all if empty) becomes an input of role `draw`, so that a caller can supply it.
+Graph feed_draws(const Graph&, const std::vector<std::string>& names = {});
+
+// The one rewrite engine: rebuilds a graph in order. `visit` gets each node with its new operands and returns the value
+// that replaces its result 0 (in the new graph), or an invalid Var to copy the node.
+Graph rebuild(const Graph&,
+              const std::function<graph::Var(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit);
+
+}  // namespace gmc::transform
