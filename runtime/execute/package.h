@@ -10,6 +10,7 @@
 namespace gmc::execute {
 
 inline constexpr uint32_t package_magic = 0x31584d47;  // "GMX1"
+inline constexpr uint32_t package_version = 1;
 inline constexpr uint32_t max_rank = 8;
 inline constexpr uint32_t none = 0xffffffffu;
 
@@ -31,10 +32,15 @@ enum class Space : uint32_t {
   constant,  // Package::constants
 };
 
+// A part of memory that steps work on. Buffers of different calls may overlap; a buffer that shares its contents with
+// another one of the arena, the inputs or the outputs (a slice, a reshape, a result written in place) says so in
+// `view_of`.
 struct Buffer {
   Space space;
-  uint32_t padding;
-  uint64_t offset;  // bytes from the start of the space, a multiple of 64 (input, output: an index)
+  uint32_t view_of;  // index + 1 of the buffer (itself no view) that this one is a part of; 0: none
+  uint64_t offset;   // bytes from the start of the space, for all but views a multiple of 64 (input, output: an index,
+                     // for views too)
+  uint64_t view_offset;  // views of inputs and outputs: bytes from the start of the buffer they are a part of; else 0
   uint64_t bytes;
 };
 
@@ -55,6 +61,10 @@ enum class StepKind : uint32_t {
   copy,    // operand 1 := operand 0 (whole buffers)
   matmul,  // library product: operands A, B, C and, with flag bias, the bias [n]; see MatmulCall
 };
+
+// Tensor::flags
+enum StateFlags : uint32_t { state_parameter = 1, state_training = 2 };
+enum InputFlags : uint32_t { input_draw = 1 };
 
 enum MatmulFlags : uint32_t { matmul_transpose_a = 1, matmul_transpose_b = 2, matmul_bias = 4, matmul_relu = 8 };
 
