@@ -1,0 +1,86 @@
+// The generated f32 matrix product: C[m, n] = epilogue(sum over k of opA(A)[m, k] * opB(B)[k, n]), all row-major.
+//
+// Every size is a compile-time constant. An output is one accumulator to which the products are added in ascending k
+// with one rounding per step (two where the target has no fused multiply-add), so the bits do not depend on the tiling,
+// on the operands' layout or on how tiles are shared among threads.
+//
+// Structure (Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008, reduced to
+// what fits in L2): one operand, the *columns*, is read as vectors, the other, the *rows*, as broadcast scalars; a
+// micro-kernel keeps row_block x panel_vectors accumulators in registers over a whole block of k. Normally the columns
+// are B's. A `swapped` product computes the transpose of C (vectors run along m) and transposes on the way out; that
+// saves the transposition of a large B when A is the smaller operand.
+#pragma once
+
+#include "compiler/codegen/llvm_door.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gmc::codegen {
+
+// opA(A)[m, k] = transpose_a ? A[k * lda + m] : A[m * lda + k], opB(B)[k, n] = transpose_b ? B[n * ldb + k] : B[k * ldb
+// + n]. Leading dimensions count floats.
+struct GemmShape {
+  int64_t m = 1, n = 1, k = 1;
+  bool transpose_a = false, transpose_b = false;
+  int64_t lda = 1, ldb = 1;
+};
+// The shape of dense operands; throws `Error` unless all sizes are at least 1.
+GemmShape dense_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
+
+// The free choices; everything else follows from them.
+struct GemmChoice {
+  bool swapped = false;
+  bool packed = false;                      // ignored (true) where the columns are not contiguous
+  int row_block = 1;                        // most rows of one micro-kernel
+  int panel_vectors = 1;                    // most vectors of one panel
+  int64_t k_block = 1;                      // most steps of k between two visits of the accumulators to memory
+  int64_t grid_rows = 1, grid_columns = 1;  // parallel tiles; clamped to the number of blocks and panels
+  bool copied_rows = false;  // each tile copies its rows to scratch; ignored (false) where they are not contiguous
+};
+
+// How one product is cut. Depends on the shape and the target only.
+struct GemmTiling : GemmChoice {
+  int64_t rows = 1, columns = 1;  // n and m if swapped, otherwise m and n
+  int64_t row_blocks = 1, panels = 1, k_blocks = 1;
+  int64_t pack_tiles = 0;     // tiles of the pack kernel, 0: there is none
+  int64_t compute_tiles = 1;  // tiles of the compute kernel
+  int64_t packed_bytes = 0;   // columns shared by all tiles, [vector][k][lanes], 64-byte aligned
+  int64_t scratch_bytes = 0;  // per worker, 64-byte aligned
+};
+GemmTiling tile_gemm(const GemmShape&, const Target&, const GemmChoice&);
+// The (row_block, panel_vectors) whose accumulators and operands fit the target's registers; row_block ascends.
+std::vector<std::pair<int, int>> micro_kernel_sizes(const Target&);
+// The choice of a small cost model (cycles of arithmetic, loads, packing), without any timing.
+GemmTiling choose_gemm_tiling(const GemmShape&, const Target&);
+
+// Called while code is emitted, for one vector of outputs; has to emit the store itself.
+struct GemmEpilogueArgs {
+  llvm::IRBuilder<>& builder;  // may create blocks; the code that follows continues where the builder is left
+  llvm::IRBuilder<>& entry;    // end of a block that runs once per call: for loads of pointers from `buffers`
+  llvm::Value* acc;            // <lanes x float>
+  llvm::Value* row;            // i64: index of m
+  llvm::Value* column;         // i64: index of n of the first lane
+  llvm::Value* mask;           // <lanes x i1>, valid lanes; nullptr: all
+  llvm::Value* buffers;        // of the kernel
+  llvm::Value* run;            // of the kernel
+};
+using GemmEpilogue = std::function<void(const GemmEpilogueArgs&)>;
+
+// Positions in the kernel's `buffers`.
+struct GemmOperands {
+  int a = 0, b = 1;
+  int packed = -1;  // only where GemmTiling::packed
+};
+
+// Both define one function of the type execute::Kernel. The pack kernel fills `packed` and must be over before any
+// compute tile starts. Reads stay inside the operands to the last byte.
+void emit_gemm_pack(llvm::Module&, const std::string& symbol, const GemmShape&, const GemmTiling&, const Target&,
+                    const GemmOperands&);
+void emit_gemm_compute(llvm::Module&, const std::string& symbol, const GemmShape&, const GemmTiling&, const Target&,
+                       const GemmOperands&, const GemmEpilogue&);
+
+}  // namespace gmc::codegen

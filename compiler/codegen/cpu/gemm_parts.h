@@ -1,0 +1,75 @@
+// What the files of the generated matrix product share.
+#pragma once
+
+#include "compiler/codegen/cpu/gemm.h"
+
+namespace gmc::codegen {
+
+// `total` things in `parts` parts whose sizes differ by at most one: the first `extra` parts have base + 1.
+struct Split {
+  int64_t total, parts;
+  int64_t base() const { return total / parts; }
+  int64_t extra() const { return total % parts; }
+  int64_t largest() const { return base() + (extra() ? 1 : 0); }
+  int64_t start(int64_t i) const { return i * base() + (i < extra() ? i : extra()); }
+  int64_t size(int64_t i) const { return base() + (i < extra() ? 1 : 0); }
+  llvm::Value* start(llvm::IRBuilder<>&, llvm::Value* i) const;
+};
+
+// Element (outer, k) of an operand lies at outer * outer_stride + k * k_stride; outer is a row or a column of the
+// tiling.
+struct GemmStrides {
+  int64_t outer, k;
+};
+GemmStrides row_strides(const GemmShape&, const GemmChoice&);
+GemmStrides column_strides(const GemmShape&, const GemmChoice&);
+
+// The vectors of columns in tiles of the pack kernel.
+Split pack_split(const GemmShape&, const GemmTiling&, const Target&);
+
+// Everything derived from a tiling that the emitters ask for.
+struct GemmLayout {
+  GemmLayout(const GemmShape&, const GemmTiling&, const Target&);
+  int64_t lanes;
+  Split row_split;     // rows in blocks
+  Split vector_split;  // vectors of columns in panels
+  Split tile_rows;     // blocks in rows of the grid
+  Split tile_columns;  // panels in columns of the grid
+  Split k_split;
+  int64_t tail;           // valid columns of the last vector, 0: all
+  bool keeps_tile;        // scratch holds the accumulators of a whole tile, not of one micro-kernel
+  int64_t acc_stride;     // floats from row to row of the accumulators in scratch if keeps_tile
+  int64_t copied_stride;  // floats from k to k + 1 of copied rows in scratch, behind the accumulators; 0: not copied
+  int64_t copied_offset;  // floats
+  int64_t tile_height;    // rows of the accumulators in scratch, a multiple of lanes if swapped
+};
+
+llvm::Function* make_kernel(llvm::Module&, const std::string& symbol);
+llvm::Value* emit_buffer(llvm::IRBuilder<>&, llvm::Value* buffers, int index);
+// p + offset floats
+llvm::Value* float_at(llvm::IRBuilder<>&, llvm::Value* p, llvm::Value* offset);
+llvm::Value* float_at(llvm::IRBuilder<>&, llvm::Value* p, int64_t offset);
+// A constant <lanes x i1> whose first `count` lanes are set.
+llvm::Value* first_lanes(llvm::IRBuilder<>&, int64_t lanes, int64_t count);
+
+using EmitBody = std::function<void(llvm::Value* i)>;
+// for (i = begin; i < end; i += step) body(i)
+void emit_loop(llvm::IRBuilder<>&, llvm::Value* begin, llvm::Value* end, int64_t step, const EmitBody&);
+
+// Reads 4 consecutive floats of each of `lanes` rows and returns 4 vectors: vector j holds element j of every row.
+// Only the first `count` elements of each row are touched.
+std::vector<llvm::Value*> emit_transpose_quad(llvm::IRBuilder<>&, const std::vector<llvm::Value*>& rows, int64_t count);
+
+// void(ptr rows, ptr columns, ptr accumulators, i64 steps, i1 first): accumulators (from memory, or zero if `first`)
+// plus `steps` >= 1 outer products, back to memory. `mask` is a constant for the last vector of columns, or nullptr.
+struct MicroKernel {
+  int64_t rows, vectors;
+  GemmStrides row;        // of the row operand
+  int64_t column_step;    // floats from k to k + 1 of the columns
+  int64_t vector_stride;  // floats from one vector of columns to the next
+  int64_t acc_stride;     // floats from row to row of the accumulators
+  int64_t tail;           // lanes to read of the last vector, 0: all
+};
+llvm::Function* emit_micro_kernel(llvm::Module&, const std::string& name, const MicroKernel&, const Target&);
+
+}  // namespace gmc::codegen

@@ -1,0 +1,202 @@
+#include "compiler/codegen/cpu/gemm_parts.h"
+#include "runtime/base/error.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace gmc::codegen {
+namespace {
+
+int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
+
+// The numbers of this model were measured on a Zen 5 core; what it has to get right is the ranking.
+struct Machine {
+  double fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4;
+  double l2_line = 0.12;                                // cycles by which a line from L2 holds up a step of k
+  double conflict_line = 0.5;                           // the same for lines that evict each other
+  double l3_line = 0.45;                                // a line that does not stay in L2 until it is used again
+  double copied_vector = 1.2, transposed_vector = 2.6;  // packing
+  double swapped_vector = 6;                            // transposition of outputs
+  double spilled_line = 2;                              // of accumulators that do not stay in the cache
+  double output_vector = 3;                             // epilogue
+  double overlap = 0.4;  // of it, where a micro-kernel is so small that it runs into the next one
+  double overlapping_outputs = 12;
+  double call = 30;       // of a micro-kernel
+  double barrier = 4000;  // between packing and computing
+  double tile = 500;      // begin of a parallel tile
+};
+
+double as_double(int64_t x) { return static_cast<double>(x); }
+
+// Lines a multiple of a page apart fall into the same few cache sets.
+bool page_apart(int64_t stride) { return stride * 4 % 4096 == 0; }
+
+// Cycles of the whole product on one core.
+double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& layout, const Target& target) {
+  const Machine machine;
+  const double k = as_double(shape.k), lanes = as_double(layout.lanes);
+  const GemmStrides columns = column_strides(shape, t), rows_at = row_strides(shape, t);
+  const auto conflicts = [&](int64_t stride) { return shape.k >= 256 && page_apart(stride); };
+  const bool column_conflict = !t.packed && conflicts(columns.k);
+  const auto of_blocks = [&](double rows, double vectors) {
+    double step = std::max(
+        {rows * vectors / machine.fma_per_cycle, (rows + vectors) / machine.loads_per_cycle, machine.fma_latency});
+    const double bytes = k / as_double(t.k_blocks) * (vectors * lanes * 4 + 64);
+    if (column_conflict)
+      step += vectors * machine.conflict_line;
+    else if (bytes > 0.8 * as_double(target.l1_bytes))
+      step += vectors * machine.l2_line;
+    // A line of rows serves one step or 16. Eight ways of a cache set are left for rows that share it.
+    const bool row_conflict = (!t.copied_rows && conflicts(rows_at.k)) || (conflicts(rows_at.outer) && rows > 8);
+    step += (rows_at.outer == 1 ? 1 : rows / 16) * (row_conflict ? machine.conflict_line : machine.l2_line);
+    const double outputs = rows * vectors,
+                 share = outputs <= machine.overlapping_outputs && shape.k <= 64 ? machine.overlap : 1;
+    return k * step + (machine.call + outputs * machine.output_vector) * share + (as_double(t.k_blocks) - 1) * outputs;
+  };
+  double total = machine.tile * as_double(t.compute_tiles);
+  const auto each_size = [](const Split& s, const auto& visit) {
+    if (s.extra()) visit(as_double(s.base() + 1), as_double(s.extra()));
+    visit(as_double(s.base()), as_double(s.parts - s.extra()));
+  };
+  each_size(layout.row_split, [&](double rows, double row_count) {
+    each_size(layout.vector_split,
+              [&](double vectors, double count) { total += row_count * count * of_blocks(rows, vectors); });
+  });
+  const double vectors = as_double(layout.vector_split.total);
+  // Tiles with the same columns follow each other; inside a tile the rows are read again for every panel.
+  const double enough = as_double(target.l2_bytes) / 2, line = 64, size = 4;
+  const double column_bytes = as_double(t.columns) * k * size, row_bytes = as_double(t.rows) * k * size;
+  const double column_visits = column_bytes / as_double(t.grid_columns) > enough ? as_double(t.grid_rows) : 1;
+  const double kept_rows = row_bytes / as_double(t.grid_rows * t.k_blocks);
+  const double row_visits = as_double(kept_rows > enough ? t.panels : row_bytes > enough ? t.grid_columns : 1);
+  total += (column_bytes * column_visits + row_bytes * row_visits) / line * machine.l3_line;
+  if (t.packed)
+    total += machine.barrier + vectors * k * (columns.outer == 1 ? machine.copied_vector : machine.transposed_vector);
+  if (t.copied_rows) total += as_double(t.rows * t.grid_columns) / lanes * k * machine.copied_vector;
+  if (t.swapped) total += vectors * as_double(t.rows) * machine.swapped_vector;
+  if (layout.keeps_tile && t.scratch_bytes > target.l2_bytes / 4)
+    total += vectors * as_double(t.rows * t.k_blocks) * machine.spilled_line;
+  return total;
+}
+
+// How much longer than a perfect division the tiles keep 1, 2, 4 and 8 threads busy when each thread takes the next
+// tile as soon as it is free; few threads count more.
+double imbalance_of(const GemmTiling& t, const GemmLayout& layout) {
+  const auto size = [](const Split& parts, const Split& things, int64_t i) {
+    return things.start(parts.start(i + 1)) - things.start(parts.start(i));
+  };
+  double sum = 3, weights = 3;
+  for (const auto& [threads, weight] : {std::pair<size_t, double>{2, 3}, {4, 2}, {8, 1}}) {
+    std::array<int64_t, 8> busy{};
+    const auto end = busy.begin() + static_cast<ptrdiff_t>(threads);
+    for (int64_t column = 0; column < t.grid_columns; ++column)
+      for (int64_t row = 0; row < t.grid_rows; ++row)
+        *std::min_element(busy.begin(), end) +=
+            size(layout.tile_rows, layout.row_split, row) * size(layout.tile_columns, layout.vector_split, column);
+    const double whole = as_double(t.rows * layout.vector_split.total);
+    sum += weight * as_double(*std::max_element(busy.begin(), end)) * static_cast<double>(threads) / whole;
+    weights += weight;
+  }
+  return sum / weights;
+}
+
+}  // namespace
+
+GemmShape dense_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
+  if (m < 1 || n < 1 || k < 1) fail("product of size {} x {} x {}: every size has to be at least 1", m, n, k);
+  return {m, n, k, transpose_a, transpose_b, transpose_a ? m : k, transpose_b ? k : n};
+}
+
+GemmTiling tile_gemm(const GemmShape& shape, const Target& target, const GemmChoice& choice) {
+  GemmTiling t;
+  static_cast<GemmChoice&>(t) = choice;
+  t.rows = t.swapped ? shape.n : shape.m;
+  t.columns = t.swapped ? shape.m : shape.n;
+  const int64_t vectors = (t.columns + target.lanes - 1) / target.lanes;
+  const auto blocks = [](int64_t total, int64_t largest, int64_t& grid) {
+    const int64_t least = (total + largest - 1) / largest;
+    grid = std::clamp<int64_t>(grid, 1, total);
+    return std::min(round_up(least, grid), total);
+  };
+  t.row_blocks = blocks(t.rows, t.row_block, t.grid_rows);
+  t.panels = blocks(vectors, t.panel_vectors, t.grid_columns);
+  t.k_blocks = (shape.k + t.k_block - 1) / t.k_block;
+  t.packed = t.packed || column_strides(shape, t).outer != 1;
+  t.copied_rows = t.copied_rows && row_strides(shape, t).outer == 1;
+  t.compute_tiles = t.grid_rows * t.grid_columns;
+  if (t.packed) {
+    t.pack_tiles = pack_split(shape, t, target).parts;
+    t.packed_bytes = round_up(vectors * target.lanes * shape.k * 4, 64);
+  }
+  const GemmLayout layout(shape, t, target);
+  const int64_t floats = layout.copied_offset + layout.k_split.largest() * layout.copied_stride;
+  t.scratch_bytes = round_up(floats * 4, 64);
+  return t;
+}
+
+std::vector<std::pair<int, int>> micro_kernel_sizes(const Target& target) {
+  std::vector<std::pair<int, int>> sizes;
+  // A step of k holds all vectors of columns; rows pass through one register, unfused products need another.
+  const int passing = target.lanes >= 8 ? 1 : 2;
+  for (int r = 1; r < target.registers; ++r)
+    for (int v = 1; v <= 6; ++v)
+      if (r * v + v + passing <= target.registers) sizes.emplace_back(r, v);
+  return sizes;
+}
+
+GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
+  // A tile of fewer cycles is not worth handing to another thread.
+  const double least_tile = 20000, most_tiles = 24;
+  struct Candidate {
+    GemmChoice choice;
+    double cycles;
+  };
+  std::vector<Candidate> candidates;
+  double least = std::numeric_limits<double>::infinity();
+  for (bool swapped : {false, true})
+    for (bool packed : {false, true})
+      for (const auto& [r, v] : micro_kernel_sizes(target)) {
+        GemmChoice choice;
+        choice.swapped = swapped;
+        choice.packed = packed;
+        choice.row_block = r;
+        choice.panel_vectors = v;
+        choice.k_block = shape.k;
+        if (shape.k > 2048) choice.k_block = 1024;
+        const GemmStrides rows = row_strides(shape, choice);
+        if (rows.outer == 1 && page_apart(rows.k)) {
+          choice.k_block = std::min<int64_t>(shape.k, 512);
+          // Micro-kernels of 14 rows use a line up at once, those of narrow vectors come back for it.
+          choice.copied_rows = target.lanes < 16 && shape.k >= 256 && shape.m > 64 && shape.n > 64;
+        }
+        const GemmTiling t = tile_gemm(shape, target, choice);
+        if (t.packed != packed) continue;
+        const double cycles = cycles_of(shape, t, GemmLayout(shape, t, target), target);
+        candidates.push_back({choice, cycles});
+        least = std::min(least, cycles);
+      }
+
+  GemmTiling best;
+  double best_score = std::numeric_limits<double>::infinity();
+  const auto tiles = static_cast<int64_t>(std::clamp(least / least_tile, 1.0, most_tiles));
+  for (Candidate& c : candidates) {
+    // Cutting into tiles never makes a micro-kernel better; the second look is for the ones near the top.
+    if (c.cycles > 1.06 * least) continue;
+    for (int64_t rows = 1; rows <= tiles; ++rows)
+      for (int64_t columns = 1; rows * columns <= tiles; ++columns) {
+        c.choice.grid_rows = rows;
+        c.choice.grid_columns = columns;
+        const GemmTiling t = tile_gemm(shape, target, c.choice);
+        if (t.grid_rows != rows || t.grid_columns != columns) continue;
+        const GemmLayout layout(shape, t, target);
+        const double score = cycles_of(shape, t, layout, target) * imbalance_of(t, layout);
+        if (score >= best_score) continue;
+        best_score = score;
+        best = t;
+      }
+  }
+  return best;
+}
+
+}  // namespace gmc::codegen

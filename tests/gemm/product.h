@@ -1,0 +1,180 @@
+// Runs a generated product on buffers that end (or begin) at pages which cannot be touched.
+#pragma once
+
+#include "compiler/codegen/cpu/gemm.h"
+#include "compiler/package/jit.h"
+#include "runtime/base/error.h"
+#include "runtime/execute/package.h"
+
+#include <gtest/gtest.h>
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+namespace gmc::codegen {
+
+class GuardedFloats {
+public:
+  // `at_end`: the last float is the last of its page, otherwise the first is the first of its page.
+  GuardedFloats(int64_t floats, bool at_end) : floats_(floats) {
+    const size_t bytes = static_cast<size_t>(floats) * 4, inside = (bytes + page - 1) / page * page;
+    size_ = inside + 2 * page;
+    void* p = mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) fail("cannot map {} bytes", size_);
+    base_ = static_cast<char*>(p);
+    if (mprotect(base_ + page, inside, PROT_READ | PROT_WRITE)) fail("cannot open {} bytes", inside);
+    data_ = reinterpret_cast<float*>(base_ + page + (at_end ? inside - bytes : 0));
+  }
+  ~GuardedFloats() { munmap(base_, size_); }
+  GuardedFloats(const GuardedFloats&) = delete;
+  GuardedFloats& operator=(const GuardedFloats&) = delete;
+  float* data() { return data_; }
+  int64_t size() const { return floats_; }
+  void fill(uint32_t seed, bool integers) {
+    std::mt19937 bits(seed);
+    std::uniform_int_distribution<int> whole(-4, 4);
+    std::uniform_real_distribution<float> real(-1, 1);
+    for (int64_t i = 0; i < floats_; ++i) data_[i] = integers ? static_cast<float>(whole(bits)) : real(bits);
+  }
+
+private:
+  static constexpr size_t page = 4096;
+  int64_t floats_;
+  size_t size_ = 0;
+  char* base_ = nullptr;
+  float* data_ = nullptr;
+};
+
+// c = relu(acc + bias), the shape of a linear layer. Buffers: a, b, packed, c, bias.
+inline GemmEpilogue bias_relu(int64_t n) {
+  return [n](const GemmEpilogueArgs& e) {
+    auto& b = e.builder;
+    auto* type = e.acc->getType();
+    auto* zero = llvm::Constant::getNullValue(type);
+    const auto pointer = [&](uint64_t index) {
+      return e.entry.CreateLoad(b.getPtrTy(), e.entry.CreateConstInBoundsGEP1_64(b.getPtrTy(), e.buffers, index));
+    };
+    llvm::Value *c = pointer(3), *bias = pointer(4);
+    auto* every = llvm::ConstantInt::getTrue(llvm::VectorType::get(b.getInt1Ty(), llvm::cast<llvm::VectorType>(type)));
+    llvm::Value* mask = e.mask ? e.mask : every;
+    auto* x = b.CreateMaskedLoad(type, b.CreateInBoundsGEP(b.getFloatTy(), bias, e.column), llvm::Align(4), mask, zero);
+    auto* sum = b.CreateFAdd(e.acc, x);
+    auto* y = b.CreateSelect(b.CreateFCmpOGT(sum, zero), sum, zero);
+    auto* at = b.CreateNSWAdd(b.CreateNSWMul(e.row, b.getInt64(static_cast<uint64_t>(n))), e.column);
+    b.CreateMaskedStore(y, b.CreateInBoundsGEP(b.getFloatTy(), c, at), llvm::Align(4), mask);
+  };
+}
+
+struct Assembled {
+  std::string assembly;
+  Object object;
+};
+
+inline std::unique_ptr<llvm::Module> emit_product(llvm::LLVMContext& context, llvm::TargetMachine& machine,
+                                                  const GemmShape& shape, const GemmTiling& tiling,
+                                                  const Target& target) {
+  auto module = make_module(context, "product", machine);
+  if (tiling.packed) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
+  emit_gemm_compute(*module, "compute", shape, tiling, target, {0, 1, 2}, bias_relu(shape.n));
+  optimise(*module, machine);
+  return module;
+}
+
+inline std::string assembly_of(const GemmShape& shape, const GemmTiling& tiling, const Target& target) {
+  llvm::LLVMContext context;
+  auto machine = make_target_machine(target);
+  return emit_assembly(*emit_product(context, *machine, shape, tiling, target), *machine);
+}
+
+// How the tiles of a phase are handed out.
+enum class Order { forwards, backwards, chunks };
+
+inline void run_tiles(execute::Kernel kernel, int64_t tiles, Order order, void* const* buffers, void* scratch) {
+  const execute::RunParameters run{0, 0};
+  const auto from = [&](int64_t begin, int64_t end) {
+    kernel(buffers, static_cast<uint64_t>(begin), static_cast<uint64_t>(end), scratch, &run);
+  };
+  if (order == Order::forwards) return from(0, tiles);
+  if (order == Order::backwards) {
+    for (int64_t i = tiles; i-- > 0;) from(i, i + 1);
+    return;
+  }
+  const int64_t cut = (tiles + 2) / 3;
+  from(std::min(2 * cut, tiles), tiles);
+  from(0, cut);
+  from(cut, std::min(2 * cut, tiles));
+}
+
+// The outputs of the generated code.
+inline std::vector<float> run_product(const GemmShape& s, const GemmTiling& t, const Target& target, GuardedFloats& a,
+                                      GuardedFloats& b, GuardedFloats& bias, Order order, bool at_end) {
+  llvm::LLVMContext context;
+  auto machine = make_target_machine(target);
+  package::Jit jit;
+  jit.add(emit_object(*emit_product(context, *machine, s, t, target), *machine), "product");
+  GuardedFloats packed(std::max<int64_t>(16, t.packed_bytes / 4), at_end), scratch(t.scratch_bytes / 4, at_end);
+  GuardedFloats c(s.m * s.n, at_end);
+  for (GuardedFloats* f : {&packed, &scratch, &c}) std::fill_n(f->data(), f->size(), std::nanf(""));
+  void* buffers[] = {a.data(), b.data(), packed.data(), c.data(), bias.data()};
+  if (t.packed)
+    run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup("pack")), t.pack_tiles, order, buffers, scratch.data());
+  run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup("compute")), t.compute_tiles, order, buffers, scratch.data());
+  return {c.data(), c.data() + c.size()};
+}
+
+// Plain loops with the promised order and rounding.
+inline std::vector<float> reference_product(const GemmShape& s, GuardedFloats& a, GuardedFloats& b, GuardedFloats& bias,
+                                            bool fused, bool relu = true) {
+  std::vector<float> c(static_cast<size_t>(s.m * s.n));
+  for (int64_t i = 0; i < s.m; ++i)
+    for (int64_t j = 0; j < s.n; ++j) {
+      float sum = 0;
+      for (int64_t k = 0; k < s.k; ++k) {
+        const float x = a.data()[s.transpose_a ? k * s.lda + i : i * s.lda + k];
+        const float y = b.data()[s.transpose_b ? j * s.ldb + k : k * s.ldb + j];
+        sum = fused ? std::fma(x, y, sum) : x * y + sum;
+      }
+      sum += bias.data()[j];
+      c[static_cast<size_t>(i * s.n + j)] = sum > 0 || !relu ? sum : 0;
+    }
+  return c;
+}
+
+struct Inputs {
+  GuardedFloats a, b, bias;
+  // The last row of an operand is as long as it has to be, so a read past it leaves the buffer.
+  Inputs(const GemmShape& s, bool integers, bool at_end)
+      : a(s.transpose_a ? (s.k - 1) * s.lda + s.m : (s.m - 1) * s.lda + s.k, at_end),
+        b(s.transpose_b ? (s.n - 1) * s.ldb + s.k : (s.k - 1) * s.ldb + s.n, at_end), bias(s.n, at_end) {
+    a.fill(1, integers);
+    b.fill(2, integers);
+    bias.fill(3, integers);
+  }
+};
+
+inline std::string text_of(const GemmShape& s, const GemmTiling& t, const Target& target) {
+  return fmt::format("{} x {} x {} {}{} lda {} ldb {}, {}: {}{}{}{} rows x {} vectors, k {}, grid {} x {}", s.m, s.n,
+                     s.k, "NT"[s.transpose_a], "NT"[s.transpose_b], s.lda, s.ldb, target.name,
+                     t.swapped ? "swapped " : "", t.packed ? "packed " : "", t.copied_rows ? "copied " : "",
+                     t.row_block, t.panel_vectors, t.k_block, t.grid_rows, t.grid_columns);
+}
+
+inline bool same_bits(const std::vector<float>& x, const std::vector<float>& y) {
+  return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+}
+
+inline void expect_product(const GemmShape& s, const GemmTiling& t, const Target& target, bool integers, Order order,
+                           bool at_end) {
+  Inputs in(s, integers, at_end);
+  const auto expected = reference_product(s, in.a, in.b, in.bias, target.lanes >= 8);
+  const auto got = run_product(s, t, target, in.a, in.b, in.bias, order, at_end);
+  EXPECT_TRUE(same_bits(expected, got)) << text_of(s, t, target);
+}
+
+}  // namespace gmc::codegen
