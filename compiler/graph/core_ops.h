@@ -11,7 +11,7 @@ namespace gmc::graph {
 
 // Monoids of `reduce`, by name: `sum` (identity 0), `max` (-inf), `min` (+inf), `prod` (1).
 extern const OpDef input_op, constant_op, add_op, sub_op, mul_op, div_op, neg_op, less_op, equal_op, select_op,
-    broadcast_op, reshape_op, transpose_op, reduce_op, matmul_op, cast_op;
+    broadcast_op, reshape_op, transpose_op, reduce_op, matmul_op, cast_op, stop_gradient_op;
 // Every op above, in order.
 std::vector<const OpDef*> core_ops();
 
@@ -36,6 +36,8 @@ Var equal(Var, Var);
 // where `condition` holds the first, elsewhere the second.
 Var select(Var condition, Var, Var);
 Var cast(Var, DType);
+// The same values; no gradient flows back.
+Var stop_gradient(Var);
 // `dims[i]`: the dimension of the result that dimension i of the operand becomes; increasing. Extents must be equal
 // or 1.
 Var broadcast(Var, const Shape& to, std::vector<int64_t> dims);

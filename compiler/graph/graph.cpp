@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 
 namespace gmc::graph {
 
@@ -88,44 +87,6 @@ std::vector<std::vector<int>> use_counts(const Graph& graph) {
   for (const Node& node : graph.nodes()) std::for_each(node.inputs.begin(), node.inputs.end(), use);
   for (const Output& output : graph.outputs()) use(output.value);
   return counts;
-}
-
-namespace {
-
-std::string source_line(const Location& at) {
-  std::ifstream file(at.file);
-  std::string line;
-  for (int i = 0; i < at.line && std::getline(file, line); ++i) {
-  }
-  return file ? line : std::string();
-}
-
-std::string describe(const Graph& graph, Value v) {
-  const Node& node = graph.node(v);
-  const std::string type = to_string(graph.type(v).shape);
-  const std::string place = node.location.line > 0 ? fmt::format(" ({})", to_string(node.location)) : "";
-  if (node.op->category != Category::input) return fmt::format("{} is the result of {}{}", type, node.op->name, place);
-  const std::string& name = node.text("name");
-  if (node.text("role") == "state") return fmt::format("{}: {} is a state of the program{}", name, type, place);
-  return fmt::format("{}: {} is the input of entry '{}'{}", name, type, graph.entry(), place);
-}
-
-}  // namespace
-
-std::string diagnose(const Graph& graph, const std::string& message, const std::vector<Value>& operands,
-                     const std::string& help) {
-  const Location& at = graph.context.location;
-  std::string text = at.line > 0 ? fmt::format("{}: error: {}", to_string(at), message) : "error: " + message;
-  const std::string line = at.line > 0 ? source_line(at) : "";
-  if (!line.empty()) {
-    const auto indent = static_cast<size_t>(std::max(0, at.column - 1));
-    text += fmt::format("\n{:5} | {}\n      | {}^", at.line, line, std::string(indent, ' '));
-  }
-  for (const Note& note : graph.context.notes)
-    text += fmt::format("\n  {}{}", note.text, note.location.line > 0 ? " at " + to_string(note.location) : "");
-  for (Value v : operands) text += "\n  " + describe(graph, v);
-  if (!help.empty()) text += "\n  help: " + help;
-  return text;
 }
 
 }  // namespace gmc::graph

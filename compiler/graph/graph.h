@@ -1,6 +1,7 @@
 // A computation graph: one entry of a program. Nodes are in topological order, their index being their id.
 #pragma once
 
+#include "compiler/graph/diagnose.h"
 #include "compiler/graph/node.h"
 
 #include <map>
@@ -15,12 +16,6 @@ struct Output {
   std::string name;
   Value value;
   bool is_state = false;
-};
-
-// A sentence about where something in an error message comes from: `fc1 is Linear(512, 400), made` + location.
-struct Note {
-  std::string text;
-  Location location;
 };
 
 class Graph {
@@ -45,8 +40,9 @@ public:
   // Where and under which scope new nodes are made.
   struct Context {
     Location location;
-    std::string scope;  // `fc1`, `grad/fc1`; empty at the top
-    std::vector<Note> notes;
+    std::string scope;        // `fc1`, `grad/fc1`; empty at the top
+    std::vector<Note> notes;  // on the layers around, outermost first
+    char symbol = 0;          // the operator being applied (`+`), 0 for a call
   };
   Context context;
 
@@ -65,14 +61,10 @@ struct Var {
   Value value;
 
   bool valid() const { return graph != nullptr; }
-  const TensorType& type() const { return graph->type(value); }
-  const Shape& shape() const { return type().shape; }
+  // Copies: adding a node may move the nodes.
+  TensorType type() const { return graph->type(value); }
+  Shape shape() const { return type().shape; }
 };
-
-// Text of an error at the graph's current location: `file:line:column: error: ...`, the source line with a caret, notes
-// on the operands, help.
-std::string diagnose(const Graph&, const std::string& message, const std::vector<Value>& operands,
-                     const std::string& help = {});
 
 // Values used by nodes or outputs, per node and result.
 std::vector<std::vector<int>> use_counts(const Graph&);

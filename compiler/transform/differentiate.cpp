@@ -19,7 +19,7 @@ std::string scope_of(const std::string& name) {
 }
 
 std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std::vector<Var>& seeds,
-                           const std::vector<Var>& wrt);
+                           const std::vector<Var>& wrt, std::vector<bool>* reached = nullptr);
 
 std::vector<Var> vjp_of(Graph& g, int32_t id, const std::vector<Var>& gradients) {
   const Node node = g.nodes()[static_cast<size_t>(id)];
@@ -35,7 +35,7 @@ std::vector<Var> vjp_of(Graph& g, int32_t id, const std::vector<Var>& gradients)
 }
 
 std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std::vector<Var>& seeds,
-                           const std::vector<Var>& wrt) {
+                           const std::vector<Var>& wrt, std::vector<bool>* reached) {
   const auto count = static_cast<int32_t>(g.nodes().size());
   std::vector<bool> needed(static_cast<size_t>(count), false);  // depends on one of wrt
   for (const Var& v : wrt) needed[static_cast<size_t>(v.value.node)] = true;
@@ -69,6 +69,7 @@ std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std:
   std::vector<Var> out;
   for (const Var& v : wrt) {
     auto it = gradients.find(v.value);
+    if (reached) reached->push_back(it != gradients.end());
     out.push_back(it != gradients.end() ? it->second : broadcast_to(constant(g, 0, {v.type().dtype, {}}), v.shape()));
   }
   return out;
@@ -76,7 +77,7 @@ std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std:
 
 }  // namespace
 
-std::vector<Var> differentiate(Var y, const std::vector<Var>& wrt) {
+std::vector<Var> differentiate(Var y, const std::vector<Var>& wrt, std::vector<bool>* reached) {
   Graph& g = *y.graph;
   if (element_count(y.shape()) != 1 || !y.shape().empty())
     throw Error(diagnose(
@@ -84,7 +85,7 @@ std::vector<Var> differentiate(Var y, const std::vector<Var>& wrt) {
         {y.value}, "reduce it first, for example with sum or mean"));
   const Graph::Context saved = g.context;
   g.context.scope = "grad";
-  std::vector<Var> out = pull_back(g, {y}, {constant(g, 1, y.type())}, wrt);
+  std::vector<Var> out = pull_back(g, {y}, {constant(g, 1, y.type())}, wrt, reached);
   g.context = saved;
   return out;
 }

@@ -1,17 +1,28 @@
 #include "compiler/graph/op.h"
 #include "compiler/transform/pass.h"
 
+#include <bit>
 #include <map>
 #include <tuple>
 
 namespace gmc::transform {
+namespace {
+
+// Numbers by their bits: 0 and -0 differ, and NaN equals itself.
+graph::Attributes exact(graph::Attributes attributes) {
+  for (auto& [name, value] : attributes)
+    if (const double* number = std::get_if<double>(&value)) value = std::bit_cast<int64_t>(*number);
+  return attributes;
+}
+
+}  // namespace
 
 Graph eliminate_common(const Graph& from) {
   using Key = std::tuple<std::string, std::vector<graph::Value>, graph::Attributes>;
   std::map<Key, graph::Value> seen;
   return rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
     if (node.types.size() != 1) return graph::Var{};
-    Key key{node.op->name, {}, node.attributes};
+    Key key{node.op->name, {}, exact(node.attributes)};
     for (const graph::Var& v : inputs) std::get<1>(key).push_back(v.value);
     auto [it, inserted] = seen.try_emplace(std::move(key));
     if (inserted) it->second = to.copy(node, std::get<1>(it->first));

@@ -13,11 +13,12 @@ namespace gmc::transform {
 
 using graph::Graph;
 
-Graph expand_composites(const Graph&);  // composites become primitives
-Graph simplify(const Graph&);           // the rewrites that hang on the ops, to a fixed point
-Graph fold_constants(const Graph&);     // ops on constants, in f64, rounded once where they are used
-Graph eliminate_common(const Graph&);   // equal nodes become one
-Graph eliminate_dead(const Graph&);     // nodes that reach no output go; data inputs stay, being the interface
+Graph expand_composites(const Graph&);        // composites become primitives
+Graph simplify(const Graph&);                 // the rewrites that hang on the ops, to a fixed point
+Graph fold_constants(const Graph&);           // ops on constants, in f64, rounded once where they are used
+Graph canonicalise_reductions(const Graph&);  // reductions over the last dimension, all but the last, or all
+Graph eliminate_common(const Graph&);         // equal nodes become one
+Graph eliminate_dead(const Graph&);           // nodes that reach no output go; data inputs stay, being the interface
 
 struct Pass {
   const char* name;
@@ -31,7 +32,8 @@ const Pass& pass_named(const std::string&);
 // Runs the whole pipeline, verifying after each pass. `after`, if given, sees each result.
 Graph run_pipeline(const Graph&, const std::function<void(const Pass&, const Graph&)>& after = {});
 
-// Every draw of `names` (all if empty) becomes an input of role `draw`, so that a caller can supply it.
+// Every draw of `names` (all if empty) becomes an input of role `draw`, so that a caller can supply it. Where several
+// scopes hold a draw of one name, the inputs are named `scope/name`.
 Graph feed_draws(const Graph&, const std::vector<std::string>& names = {});
 
 // The one rewrite engine: rebuilds a graph in order. `visit` gets each node with its new operands and returns the value

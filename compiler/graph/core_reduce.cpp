@@ -1,0 +1,106 @@
+#include "compiler/graph/core_rules.h"
+#include "compiler/graph/indexing.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace gmc::graph {
+namespace {
+
+struct Monoid {
+  const char* name;
+  double identity;
+  double (*combine)(double, double);
+};
+
+const Monoid& monoid_named(const std::string& name) {
+  static constexpr double inf = std::numeric_limits<double>::infinity();
+  static const Monoid monoids[] = {
+      {"sum", 0, [](double a, double b) { return a + b; }},
+      {"prod", 1, [](double a, double b) { return a * b; }},
+      {"max", -inf, [](double a, double b) { return std::isnan(a) || a > b ? a : b; }},
+      {"min", inf, [](double a, double b) { return std::isnan(a) || a < b ? a : b; }},
+  };
+  for (const Monoid& m : monoids)
+    if (name == m.name) return m;
+  fail("unknown monoid '{}': expected sum, prod, max or min", name);
+}
+
+}  // namespace
+
+const OpDef reduce_op{
+    .name = "reduce",
+    .category = Category::reduce,
+    .arity = 1,
+    .infer = [](Types t, const Attributes& a) -> std::vector<TensorType> {
+      if (!is_float(t[0].dtype)) fail("expected a floating dtype, got {}", name_of(t[0].dtype));
+      monoid_named(get<std::string>(a, "monoid"));
+      const Shape& axes = get<std::vector<int64_t>>(a, "axes");
+      TensorType out{t[0].dtype, {}};
+      const auto rank = static_cast<int64_t>(t[0].shape.size());
+      for (size_t i = 0; i < axes.size(); ++i)
+        if (axes[i] < 0 || axes[i] >= rank || (i > 0 && axes[i] <= axes[i - 1]))
+          fail("axes {} must be increasing and below {}", to_string(axes), rank);
+      for (int64_t d = 0; d < rank; ++d)
+        if (std::find(axes.begin(), axes.end(), d) == axes.end())
+          out.shape.push_back(t[0].shape[static_cast<size_t>(d)]);
+      return {out};
+    },
+    .reference =
+        [](const ReferenceArguments& a) {
+          const Monoid& monoid = monoid_named(a.node.text("monoid"));
+          const Shape& from = a.inputs[0]->shape;
+          const Shape to = dense_strides(a.node.types[0].shape);
+          const Shape& axes = a.node.integers("axes");
+          Shape strides(from.size(), 0);
+          size_t kept = 0;
+          for (size_t d = 0; d < from.size(); ++d)
+            if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end()) strides[d] = to[kept++];
+          Reference out{a.node.types[0].shape, {}};
+          out.values.assign(static_cast<size_t>(element_count(out.shape)), monoid.identity);
+          for_each_element(from, strides, 0, [&](int64_t i, int64_t at) {
+            double& into = out.values[static_cast<size_t>(at)];
+            into = monoid.combine(into, a.inputs[0]->values[static_cast<size_t>(i)]);
+          });
+          return out;
+        },
+    .vjp =
+        [](const VjpArguments& a) {
+          const Shape& from = a.inputs[0].shape();
+          const Shape& axes = a.node.integers("axes");
+          if (axes.empty()) return std::vector<Var>{a.gradients[0]};
+          std::vector<int64_t> dims;
+          for (int64_t d = 0; d < static_cast<int64_t>(from.size()); ++d)
+            if (std::find(axes.begin(), axes.end(), d) == axes.end()) dims.push_back(d);
+          const Var spread = broadcast(a.gradients[0], from, dims);
+          const std::string& monoid = a.node.text("monoid");
+          if (monoid == "sum") return std::vector<Var>{spread};
+          const Var result = broadcast(a.results[0], from, dims);
+          if (monoid == "prod") return std::vector<Var>{spread * result / a.inputs[0]};
+          // max and min: the gradient is shared by all elements that attain it.
+          const Var hit = cast(equal(a.inputs[0], result), a.gradients[0].type().dtype);
+          return std::vector<Var>{hit * broadcast(a.gradients[0] / sum(hit, axes), from, dims)};
+        },
+    .simplify = [](Graph&, const Node& n, Vars x) { return n.integers("axes").empty() ? x[0] : Var{}; },
+    .samples =
+        [] {
+          using I = std::vector<int64_t>;
+          std::vector<Sample> samples;
+          for (const char* monoid : {"sum", "max", "min", "prod"})
+            for (const I& axes : {I{1}, I{0}, I{0, 1}, I{}})
+              samples.push_back({{{f32, {5, 19}}}, {{"monoid", monoid}, {"axes", axes}}, 0.5, 1.5});
+          samples.push_back({{{f32, {3, 4, 33}}}, {{"monoid", "sum"}, {"axes", I{0, 1}}}});
+          samples.push_back({{{f32, {0, 3}}}, {{"monoid", "sum"}, {"axes", I{0}}}});
+          return samples;
+        },
+    .bad_samples =
+        [] {
+          using I = std::vector<int64_t>;
+          return std::vector<BadSample>{
+              {{{f32, {2}}}, {{"monoid", "avg"}, {"axes", I{0}}}, "unknown monoid 'avg'"},
+              {{{f32, {2}}}, {{"monoid", "sum"}, {"axes", I{1}}}, "axes [1] must be increasing and below 1"},
+              {{{i32, {2}}}, {{"monoid", "sum"}, {"axes", I{0}}}, "expected a floating dtype, got i32"}};
+        }};
+
+}  // namespace gmc::graph

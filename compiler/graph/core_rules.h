@@ -1,0 +1,31 @@
+// What the paragraphs of the core ops share.
+#pragma once
+
+#include "compiler/graph/core_ops.h"
+#include "runtime/base/error.h"
+
+namespace gmc::graph {
+
+using Types = std::span<const TensorType>;
+using Vars = std::span<const Var>;
+
+template <class T>
+const T& get(const Attributes& attributes, const char* key) {
+  auto it = attributes.find(key);
+  if (it == attributes.end() || !std::holds_alternative<T>(it->second))
+    fail("attribute '{}' is missing or of another kind", key);
+  return std::get<T>(it->second);
+}
+
+inline bool get_flag(const Attributes& attributes, const char* key) {
+  auto it = attributes.find(key);
+  return it != attributes.end() && std::holds_alternative<bool>(it->second) && std::get<bool>(it->second);
+}
+
+inline DType get_dtype(const Attributes& attributes) {
+  const std::string& name = get<std::string>(attributes, "dtype");
+  if (auto dtype = dtype_named(name)) return *dtype;
+  fail("unknown dtype '{}'", name);
+}
+
+}  // namespace gmc::graph

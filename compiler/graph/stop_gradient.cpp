@@ -1,0 +1,18 @@
+#include "compiler/graph/core_ops.h"
+
+namespace gmc::graph {
+
+// The operand, as a constant of differentiation.
+const OpDef stop_gradient_op{
+    .name = "stop_gradient",
+    .category = Category::composite,
+    .arity = 1,
+    .infer = [](std::span<const TensorType> t, const Attributes&) { return std::vector<TensorType>{t[0]}; },
+    .vjp = [](const VjpArguments&) { return std::vector<Var>(1); },
+    .expand = [](Graph&, const Node&, std::span<const Var> x) { return std::vector<Var>{x[0]}; },
+    .samples = unary_samples,
+    .bad_samples = [] { return std::vector<BadSample>{{{}, {}, "expected 1 operands, got 0"}}; }};
+
+Var stop_gradient(Var x) { return apply(stop_gradient_op, {x}); }
+
+}  // namespace gmc::graph
