@@ -1,0 +1,216 @@
+#include "compiler/fusion/plan.h"
+
+#include "compiler/graph/text.h"
+#include "runtime/base/error.h"
+#include "runtime/execute/random.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace gmc::fusion {
+namespace {
+
+std::map<int, size_t> kernel_of_ops(const Plan& plan) {
+  std::map<int, size_t> kernel_of;
+  for (size_t k = 0; k < plan.kernels.size(); ++k)
+    for (const auto& region : plan.kernels[k].regions)
+      for (int op : region) kernel_of[op] = k;
+  return kernel_of;
+}
+
+int64_t source_bytes(const View& view, Value v) {
+  const graph::TensorType& type = view.graph().type(v);
+  return byte_size(type.dtype, type.shape);
+}
+
+bool is_constant(const View& view, Value v) { return view.graph().node(v).op->category == Category::constant; }
+
+}  // namespace
+
+double flops(const View& view, int op) {
+  const Op& o = view.ops()[static_cast<size_t>(op)];
+  if (o.category != Category::matmul) return static_cast<double>(element_count(o.index_space)) * view.node(op).op->cost;
+  const Shape& a = view.graph().type(view.node(op).inputs[0]).shape;
+  const int64_t k = a[a.size() - (view.node(op).flag("transpose_a") ? 2 : 1)];
+  return 2.0 * static_cast<double>(element_count(o.index_space)) * static_cast<double>(k);
+}
+
+Traffic traffic(const View& view, const PlanKernel& kernel) {
+  std::set<int> inside;
+  for (const auto& region : kernel.regions) inside.insert(region.begin(), region.end());
+  std::set<Value> read;
+  Traffic out;
+  for (int op : inside) {
+    for (const Access& a : view.ops()[static_cast<size_t>(op)].operands)
+      if (!is_constant(view, a.source) && !inside.count(view.op_of(a.source)) && read.insert(a.source).second)
+        out.read += source_bytes(view, a.source);
+    bool needed = view.leaves(op);
+    for (int reader : view.readers(op)) needed |= !inside.count(reader);
+    if (needed) out.written += view.bytes(op);
+  }
+  return out;
+}
+
+PlanReport report(const View& view, const Plan& plan) {
+  PlanReport r;
+  const auto kernel_of = kernel_of_ops(plan);
+  for (const PlanKernel& kernel : plan.kernels) {
+    bool product = false;
+    for (const auto& region : kernel.regions)
+      for (int op : region) {
+        product |= view.ops()[static_cast<size_t>(op)].category == Category::matmul;
+        r.flops += flops(view, op);
+      }
+    ++(!kernel.library.empty() ? r.library_calls : product ? r.products : r.generated);
+    const Traffic t = traffic(view, kernel);
+    r.bytes_total += t.read + t.written;
+  }
+  std::set<Value> outside;
+  for (size_t i = 0; i < view.ops().size(); ++i) {
+    const int op = static_cast<int>(i);
+    std::set<size_t> reading;
+    for (int reader : view.readers(op))
+      if (kernel_of.at(reader) != kernel_of.at(op)) reading.insert(kernel_of.at(reader));
+    if (!reading.empty()) r.bytes_between += view.bytes(op) * static_cast<int64_t>(1 + reading.size());
+    for (const Access& a : view.ops()[i].operands)
+      if (view.op_of(a.source) < 0 && !is_constant(view, a.source) && outside.insert(a.source).second)
+        r.bytes_compulsory += source_bytes(view, a.source);
+    if (view.leaves(op)) r.bytes_compulsory += view.bytes(op);
+  }
+  return r;
+}
+
+std::string graph_hash(const graph::Graph& g) {
+  graph::Graph plain(g.entry());
+  for (graph::Node node : g.nodes()) {
+    node.location = {};
+    plain.copy(node, node.inputs);
+  }
+  plain.set_outputs(g.outputs());
+  return fmt::format("{:016x}", execute::stream_of(graph::print(plain).c_str()));
+}
+
+nlohmann::ordered_json to_json(const View& view, const Plan& plan) {
+  using json = nlohmann::ordered_json;
+  json out{{"fuseplan", 1}, {"entry", plan.entry}, {"graph", plan.graph}, {"policy", plan.policy}};
+  const PlanReport r = report(view, plan);
+  out["report"] = json{{"generated_kernels", r.generated}, {"products", r.products},
+                       {"library_calls", r.library_calls}, {"bytes_between_kernels", r.bytes_between},
+                       {"bytes_total", r.bytes_total},     {"bytes_compulsory", r.bytes_compulsory}};
+  json kernels = json::array();
+  for (const PlanKernel& kernel : plan.kernels) {
+    json regions = json::array();
+    double work = 0;
+    for (const auto& region : kernel.regions) {
+      json names = json::array();
+      for (int op : region) {
+        names.push_back(view.node(op).name);
+        work += flops(view, op);
+      }
+      regions.push_back(std::move(names));
+    }
+    json k{{"id", kernel.id}};
+    k[regions.size() == 1 ? "ops" : "regions"] = regions.size() == 1 ? regions[0] : regions;
+    if (!kernel.library.empty()) k["library"] = kernel.library;
+    const Traffic t = traffic(view, kernel);
+    k["predicted"] = json{{"bytes_read", t.read}, {"bytes_written", t.written}, {"flops", work}};
+    if (!kernel.reason.empty()) k["reason"] = kernel.reason;
+    kernels.push_back(std::move(k));
+  }
+  out["kernels"] = std::move(kernels);
+  json decisions = json::array();
+  for (const Decision& d : plan.decisions) {
+    json entry{{"a", d.a}, {"b", d.b}, {"result", d.result}};
+    if (!d.rule.empty()) entry["rule"] = d.rule;
+    if (!d.witness.empty()) entry["why"] = d.witness;
+    decisions.push_back(std::move(entry));
+  }
+  out["decisions"] = std::move(decisions);
+  return out;
+}
+
+Plan plan_from_json(const View& view, const nlohmann::json& j) {
+  const std::string& entry = view.graph().entry();
+  auto text = [&](const nlohmann::json& object, const char* key) {
+    if (!object.contains(key)) return std::string();
+    if (!object.at(key).is_string()) fail("plan of entry '{}': '{}' must be a string", entry, key);
+    return object.at(key).get<std::string>();
+  };
+  if (!j.is_object() || !j.contains("fuseplan") || j.at("fuseplan") != 1)
+    fail("plan of entry '{}': expected an object with \"fuseplan\": 1", entry);
+  Plan plan{entry, text(j, "policy"), text(j, "graph"), {}, {}};
+  if (!plan.graph.empty() && plan.graph != graph_hash(view.graph()))
+    fail("plan of entry '{}' was made for another graph: {} in the plan, {} here; make it again, or delete its "
+         "\"graph\" to have it checked op by op",
+         entry, plan.graph, graph_hash(view.graph()));
+  if (!j.contains("kernels") || !j.at("kernels").is_array())
+    fail("plan of entry '{}': expected an array \"kernels\"", entry);
+  for (const auto& k : j.at("kernels")) {
+    if (!k.is_object()) fail("plan of entry '{}': a kernel must be an object", entry);
+    PlanKernel kernel{text(k, "id"), {}, text(k, "library"), text(k, "reason")};
+    if (kernel.id.empty()) kernel.id = fmt::format("k{}", plan.kernels.size());
+    if (k.contains("ops") == k.contains("regions"))
+      fail("plan of entry '{}', kernel '{}': expected either \"ops\" or \"regions\"", entry, kernel.id);
+    const nlohmann::json regions = k.contains("ops") ? nlohmann::json::array({k.at("ops")}) : k.at("regions");
+    if (!regions.is_array()) fail("plan of entry '{}', kernel '{}': \"regions\" must be an array", entry, kernel.id);
+    for (const auto& names : regions) {
+      if (!names.is_array())
+        fail("plan of entry '{}', kernel '{}': a region must be an array of op names", entry, kernel.id);
+      std::vector<int> region;
+      for (const auto& name : names) {
+        if (!name.is_string())
+          fail("plan of entry '{}', kernel '{}': an op must be named by a string", entry, kernel.id);
+        region.push_back(view.find(name.get<std::string>()));
+        if (region.back() < 0)
+          fail("plan of entry '{}', kernel '{}': the graph has no op '{}'", entry, kernel.id, name.get<std::string>());
+      }
+      std::sort(region.begin(), region.end());
+      kernel.regions.push_back(std::move(region));
+    }
+    plan.kernels.push_back(std::move(kernel));
+  }
+  for (const auto& d : j.value("decisions", nlohmann::json::array())) {
+    if (!d.is_object()) fail("plan of entry '{}': a decision must be an object", entry);
+    plan.decisions.push_back({text(d, "a"), text(d, "b"), text(d, "result"), text(d, "rule"), text(d, "why")});
+  }
+  return plan;
+}
+
+void order_kernels(const View& view, Plan& plan) {
+  const auto kernel_of = kernel_of_ops(plan);
+  std::vector<std::set<size_t>> before(plan.kernels.size());
+  for (const auto& [op, kernel] : kernel_of)
+    for (const Access& a : view.ops()[static_cast<size_t>(op)].operands)
+      if (auto it = kernel_of.find(view.op_of(a.source)); it != kernel_of.end() && it->second != kernel)
+        before[kernel].insert(it->second);
+  // Among those that can run, the one with the earliest op first: the order of the model.
+  std::vector<PlanKernel> ordered;
+  std::vector<bool> done(plan.kernels.size(), false);
+  auto earliest = [&](size_t k) {
+    int first = static_cast<int>(view.ops().size());
+    for (const auto& region : plan.kernels[k].regions)
+      if (!region.empty()) first = std::min(first, region.front());
+    return first;
+  };
+  while (ordered.size() < plan.kernels.size()) {
+    size_t next = plan.kernels.size();
+    for (size_t k = 0; k < plan.kernels.size(); ++k) {
+      const bool ready = !done[k] && std::all_of(before[k].begin(), before[k].end(), [&](size_t b) { return done[b]; });
+      if (ready && (next == plan.kernels.size() || earliest(k) < earliest(next))) next = k;
+    }
+    if (next == plan.kernels.size()) {
+      std::string cycle;
+      for (size_t k = 0; k < plan.kernels.size(); ++k)
+        if (!done[k]) cycle += (cycle.empty() ? "" : ", ") + plan.kernels[k].id;
+      fail("plan of entry '{}' breaks L1 (convex): kernels {} wait for each other", plan.entry, cycle);
+    }
+    done[next] = true;
+    ordered.push_back(plan.kernels[next]);
+  }
+  plan.kernels = std::move(ordered);
+}
+
+}  // namespace gmc::fusion

@@ -1,0 +1,71 @@
+// The plan: which ops run together. An explicit value that policies make, people edit, the checker refuses or admits,
+// and lowering compiles.
+#pragma once
+
+#include "compiler/fusion/view.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace gmc::fusion {
+
+struct PlanKernel {
+  std::string id;                         // `k3`
+  std::vector<std::vector<int>> regions;  // indices into View::ops(), ascending; several regions share one launch
+  std::string library;                    // empty: generated; `onednn`: a library product (one matmul, nothing else)
+  std::string reason;                     // why it is as it is, in the policy's words
+};
+
+// What was decided about a pair of kernels, and why.
+struct Decision {
+  std::string a, b;     // names of one op of each
+  std::string result;   // fused, illegal, unprofitable
+  std::string rule;     // illegal: the rule
+  std::string witness;  // illegal: what breaks it; otherwise the figures
+};
+
+struct Plan {
+  std::string entry;
+  std::string policy;
+  std::string graph;                // hash of the graph's text
+  std::vector<PlanKernel> kernels;  // in an order in which they can run
+  std::vector<Decision> decisions;
+};
+
+// What a plan costs, by the model: ops counted once, each kernel reading every outside value once and writing each
+// value that is needed outside once.
+struct PlanReport {
+  int generated = 0;  // generated kernels without a product
+  int products = 0;   // kernels with a generated product
+  int library_calls = 0;
+  int64_t bytes_between = 0;  // written by one kernel and read by another, each write and each reading kernel counted
+  int64_t bytes_total = 0;    // all reads and writes, inputs, outputs and state included
+  int64_t bytes_compulsory = 0;  // inputs and state read once, outputs and state written once (B0)
+  double flops = 0;
+};
+PlanReport report(const View&, const Plan&);
+// Bytes that a kernel reads and writes, by the same model.
+struct Traffic {
+  int64_t read = 0, written = 0;
+};
+Traffic traffic(const View&, const PlanKernel&);
+double flops(const View&, int op);
+
+// Stable 64-bit hash of the graph's text without locations, as 16 hex digits.
+std::string graph_hash(const graph::Graph&);
+
+// JSON with comments allowed. Reading throws `Error` naming entry, kernel and op. A kernel's `regions` may be given as
+// `ops` when it has one.
+nlohmann::ordered_json to_json(const View&, const Plan&);
+Plan plan_from_json(const View&, const nlohmann::json&);
+
+// Orders the kernels so that each comes after those it reads from; throws `Error` naming L1 and the kernels of a cycle.
+void order_kernels(const View&, Plan&);
+
+// Refuses a plan that does not compute the graph: throws `Error` with the rule it breaks and the witness. Written apart
+// from legality and policies: it decides from the graph alone.
+void check_plan(const View&, const Plan&);
+
+}  // namespace gmc::fusion

@@ -1,0 +1,213 @@
+#include "compiler/fusion/policy.h"
+
+#include "runtime/base/error.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+namespace gmc::fusion {
+
+const std::vector<Policy>& policies() {
+  static const std::vector<Policy> list{
+      {"none", "every op in a kernel of its own", policy_none},
+      {"greedy", "the merge that saves the most bytes first; then independent kernels side by side", policy_greedy},
+  };
+  return list;
+}
+
+const Policy& policy_named(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Policy& policy : policies()) {
+    if (name == policy.name) return policy;
+    names.emplace_back(policy.name);
+  }
+  fail_usage("unknown policy '{}': expected one of {}", name, fmt::join(names, ", "));
+}
+
+PlanBuilder::PlanBuilder(const View& view, std::string library)
+    : view_(view), library_(std::move(library)), slot_of_(view.ops().size()), neighbours_(view.ops().size()),
+      after_(view.ops().size()) {
+  std::map<Value, std::vector<int>> touching;  // per value: who computes or reads it
+  if (!library_.empty() && library_ != "onednn") fail_usage("unknown library '{}': expected onednn or none", library_);
+  for (size_t i = 0; i < view.ops().size(); ++i) {
+    const int op = static_cast<int>(i);
+    const bool product = view.ops()[i].category == Category::matmul;
+    slots_.push_back({{"", {{op}}, product ? library_ : "", ""}, product, flops(view, op), true, 0});
+    slot_of_[i] = op;
+    touching[{view.ops()[i].node, 0}].push_back(op);
+    for (const Access& a : view.ops()[i].operands)
+      if (view.graph().node(a.source).op->category != Category::constant) touching[a.source].push_back(op);
+  }
+  for (const auto& [value, ops] : touching)
+    for (int a : ops)
+      for (int b : ops)
+        if (a != b) neighbours_[static_cast<size_t>(a)].insert(b);
+}
+
+std::vector<int> PlanBuilder::kernels() const {
+  std::vector<int> out;
+  for (size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i].alive) out.push_back(static_cast<int>(i));
+  return out;
+}
+
+// Calls visit(at, next) for every edge between kernels that a path from `from` takes, and stops where it gives false.
+template <class Visit>
+void PlanBuilder::visit_after(int from, Visit visit) const {
+  std::vector<bool> seen(slots_.size(), false);
+  std::vector<int> stack{from};
+  while (!stack.empty()) {
+    const int at = stack.back();
+    stack.pop_back();
+    for (const auto& region : kernel(at).regions)
+      for (int op : region)
+        for (int reader : view_.readers(op)) {
+          const int next = slot_of_[static_cast<size_t>(reader)];
+          if (next == at || !visit(at, next) || seen[static_cast<size_t>(next)]) continue;
+          seen[static_cast<size_t>(next)] = true;
+          stack.push_back(next);
+        }
+  }
+}
+
+// Whether a path leads from one kernel to another through a third.
+bool PlanBuilder::comes_back(int from, int to) const {
+  bool found = false;
+  visit_after(from, [&](int at, int next) {
+    found |= next == to && at != from;
+    return next != to && !found;
+  });
+  return found;
+}
+
+const std::vector<bool>& PlanBuilder::after(int from) {
+  std::vector<bool>& out = after_[static_cast<size_t>(from)];
+  if (!out.empty()) return out;
+  out.assign(slots_.size(), false);
+  visit_after(from, [&](int, int next) { return out[static_cast<size_t>(next)] = true; });
+  return out;
+}
+
+std::variant<Merge, Refusal> PlanBuilder::judge(int a, int b, bool horizontal) const {
+  const PlanKernel &x = kernel(a), &y = kernel(b);
+  if (!x.library.empty() || !y.library.empty()) return Refusal{"L7", "a call of a library stands alone"};
+  PlanKernel merged = x;
+  if (horizontal) {
+    if (has_product(a) || has_product(b)) return Refusal{"L6", "a product does not share a launch"};
+    merged.regions.insert(merged.regions.end(), y.regions.begin(), y.regions.end());
+  } else {
+    if (x.regions.size() != 1 || y.regions.size() != 1)
+      return Refusal{"L6", "a launch of several regions does not fuse further"};
+    merged.regions[0].insert(merged.regions[0].end(), y.regions[0].begin(), y.regions[0].end());
+    std::sort(merged.regions[0].begin(), merged.regions[0].end());
+    auto bound = bind_region(view_, merged.regions[0], stored_ops(view_, merged.regions[0]));
+    if (auto* refusal = std::get_if<Refusal>(&bound)) return *refusal;
+  }
+  const Traffic before_a = traffic(view_, x), before_b = traffic(view_, y), after = traffic(view_, merged);
+  return Merge{a, b, horizontal,
+               before_a.read + before_a.written + before_b.read + before_b.written - after.read - after.written};
+}
+
+const PlanBuilder::Cached* PlanBuilder::cached(int a, int b, bool horizontal) const {
+  const auto it = cache_.find({a, b, horizontal});
+  const bool valid = it != cache_.end() && it->second.version_a == slots_[static_cast<size_t>(a)].version &&
+                     it->second.version_b == slots_[static_cast<size_t>(b)].version;
+  return valid ? &it->second : nullptr;
+}
+
+std::variant<Merge, Refusal> PlanBuilder::try_merge(int a, int b, bool horizontal) {
+  if (a > b) std::swap(a, b);
+  if (horizontal && (after(a)[static_cast<size_t>(b)] || after(b)[static_cast<size_t>(a)]))
+    return Refusal{"L6", "one depends on the other"};
+  const Cached* known = cached(a, b, horizontal);
+  if (!known) {
+    const Cached judged{slots_[static_cast<size_t>(a)].version, slots_[static_cast<size_t>(b)].version,
+                        judge(a, b, horizontal)};
+    known = &cache_.insert_or_assign({a, b, horizontal}, judged).first->second;
+  }
+  if (!horizontal && std::holds_alternative<Merge>(known->verdict) && (comes_back(a, b) || comes_back(b, a)))
+    return Refusal{"L1", "a path leaves the kernel and comes back"};
+  return known->verdict;
+}
+
+std::optional<Merge> PlanBuilder::best(bool horizontal, const std::function<double(const Merge&)>& score) {
+  std::optional<Merge> found;
+  double high = 0;
+  auto consider = [&](int a, int b) {
+    // A known merge that cannot win needs no path search.
+    if (const Cached* known = cached(a, b, horizontal)) {
+      const Merge* merge = std::get_if<Merge>(&known->verdict);
+      if (!merge || score(*merge) <= high) return;
+    }
+    const auto verdict = try_merge(a, b, horizontal);
+    const Merge* merge = std::get_if<Merge>(&verdict);
+    if (!merge || score(*merge) <= high) return;
+    high = score(*merge);
+    found = *merge;
+  };
+  const std::vector<int> all = kernels();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const std::set<int>& near = neighbours_[static_cast<size_t>(all[i])];
+    if (horizontal)
+      for (size_t j = i + 1; j < all.size(); ++j) consider(all[i], all[j]);
+    else
+      for (auto it = near.upper_bound(all[i]); it != near.end(); ++it) consider(all[i], *it);
+  }
+  return found;
+}
+
+void PlanBuilder::merge(const Merge& m, std::string reason) {
+  Slot &a = slots_[static_cast<size_t>(m.a)], &b = slots_[static_cast<size_t>(m.b)];
+  if (m.horizontal) {
+    a.kernel.regions.insert(a.kernel.regions.end(), b.kernel.regions.begin(), b.kernel.regions.end());
+  } else {
+    auto& region = a.kernel.regions[0];
+    region.insert(region.end(), b.kernel.regions[0].begin(), b.kernel.regions[0].end());
+    std::sort(region.begin(), region.end());
+  }
+  for (const auto& region : b.kernel.regions)
+    for (int op : region) slot_of_[static_cast<size_t>(op)] = m.a;
+  a.kernel.reason = std::move(reason);
+  a.has_product |= b.has_product;
+  a.work += b.work;
+  ++a.version;
+  for (std::vector<bool>& after : after_) after.clear();
+  b.alive = false;
+  auto& of_a = neighbours_[static_cast<size_t>(m.a)];
+  for (int other : neighbours_[static_cast<size_t>(m.b)]) {
+    neighbours_[static_cast<size_t>(other)].erase(m.b);
+    if (other == m.a) continue;
+    neighbours_[static_cast<size_t>(other)].insert(m.a);
+    of_a.insert(other);
+  }
+  neighbours_[static_cast<size_t>(m.b)].clear();
+}
+
+Plan PlanBuilder::finish(std::string policy) {
+  Plan plan{view_.graph().entry(), std::move(policy), graph_hash(view_.graph()), {}, {}};
+  const std::vector<int> all = kernels();
+  for (int handle : all) plan.kernels.push_back(kernel(handle));
+  for (size_t i = 0; i < all.size(); ++i)
+    for (size_t j = i + 1; j < all.size(); ++j) {
+      if (!connected(all[i], all[j])) continue;
+      const auto verdict = try_merge(all[i], all[j], false);
+      Decision d{view_.node(kernel(all[i]).regions[0].back()).name, view_.node(kernel(all[j]).regions[0].back()).name,
+                 "", "", ""};
+      if (const Refusal* refusal = std::get_if<Refusal>(&verdict)) {
+        d.result = "illegal";
+        d.rule = refusal->rule;
+        d.witness = refusal->witness;
+      } else {
+        d.result = "unprofitable";
+        d.witness = fmt::format("saves {} bytes", std::get<Merge>(verdict).bytes_saved);
+      }
+      plan.decisions.push_back(std::move(d));
+    }
+  order_kernels(view_, plan);
+  for (size_t k = 0; k < plan.kernels.size(); ++k) plan.kernels[k].id = fmt::format("k{}", k);
+  return plan;
+}
+
+}  // namespace gmc::fusion

@@ -1,0 +1,88 @@
+// Policies: each chooses among the merges that legality offers. A new one is a file and a line in policies().
+#pragma once
+
+#include "compiler/fusion/legality.h"
+#include "compiler/fusion/plan.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace gmc::fusion {
+
+// Two kernels that could become one.
+struct Merge {
+  int a = 0, b = 0;         // handles of kernels, a < b
+  bool horizontal = false;  // side by side in one launch, instead of in one region
+  int64_t bytes_saved = 0;  // of traffic, by the model of plan.h
+};
+
+// A plan under construction: starts with every op in a kernel of its own and keeps itself legal.
+class PlanBuilder {
+public:
+  // `library`: products are calls of it, each alone in its kernel; empty: they are generated and take ops behind them.
+  explicit PlanBuilder(const View&, std::string library = {});
+
+  const View& view() const { return view_; }
+  // Handles of the kernels there are, ascending.
+  std::vector<int> kernels() const;
+  const PlanKernel& kernel(int handle) const { return slots_[static_cast<size_t>(handle)].kernel; }
+  bool has_product(int handle) const { return slots_[static_cast<size_t>(handle)].has_product; }
+  // Ops of all regions, by cost.
+  double work(int handle) const { return slots_[static_cast<size_t>(handle)].work; }
+
+  // The legal merge of these two, or why there is none.
+  std::variant<Merge, Refusal> try_merge(int a, int b, bool horizontal);
+  // The legal merge with the highest score above 0, among kernels that share a value (vertical and siblings) or, with
+  // `horizontal`, among all pairs.
+  std::optional<Merge> best(bool horizontal, const std::function<double(const Merge&)>& score);
+  void merge(const Merge&, std::string reason = {});
+
+  // The finished plan, with a decision for every pair of kernels that share a value and stayed apart.
+  Plan finish(std::string policy);
+
+private:
+  struct Slot {
+    PlanKernel kernel;
+    bool has_product = false;
+    double work = 0;
+    bool alive = true;
+    int version = 0;
+  };
+  struct Cached {
+    int version_a, version_b;
+    std::variant<Merge, Refusal> verdict;
+  };
+  bool connected(int a, int b) const { return neighbours_[static_cast<size_t>(a)].count(b) > 0; }
+  template <class Visit>
+  void visit_after(int from, Visit visit) const;
+  bool comes_back(int from, int to) const;
+  const std::vector<bool>& after(int from);
+  std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;
+  const Cached* cached(int a, int b, bool horizontal) const;
+
+  const View& view_;
+  std::string library_;
+  std::vector<Slot> slots_;
+  std::vector<int> slot_of_;                            // per op
+  std::vector<std::set<int>> neighbours_;               // per handle: the kernels that share a value with it
+  std::map<std::tuple<int, int, bool>, Cached> cache_;  // of merges, without what depends on other kernels
+  std::vector<std::vector<bool>> after_;                // per handle, if not empty: the kernels that depend on it
+};
+
+struct Policy {
+  const char* name;
+  const char* help;
+  Plan (*make)(const View&, const std::string& library);
+};
+const std::vector<Policy>& policies();
+const Policy& policy_named(const std::string&);
+
+Plan policy_none(const View&, const std::string& library = {});
+Plan policy_greedy(const View&, const std::string& library = {});
+
+}  // namespace gmc::fusion

@@ -1,0 +1,19 @@
+#include "compiler/fusion/policy.h"
+
+#include <fmt/format.h>
+
+namespace gmc::fusion {
+
+// First the merge that saves the most traffic, until none saves any: a whole optimiser update may end up behind the
+// product that gives its gradient. Then independent kernels share a launch: what is left to save is the launch itself,
+// so the two with the least work go first.
+Plan policy_greedy(const View& view, const std::string& library) {
+  PlanBuilder builder(view, library);
+  auto bytes = [](const Merge& m) { return static_cast<double>(m.bytes_saved); };
+  while (auto m = builder.best(false, bytes)) builder.merge(*m, fmt::format("saves {} bytes", m->bytes_saved));
+  auto small_first = [&](const Merge& m) { return 1.0 / (1.0 + builder.work(m.a) + builder.work(m.b)); };
+  while (auto m = builder.best(true, small_first)) builder.merge(*m, "independent: one launch");
+  return builder.finish("greedy");
+}
+
+}  // namespace gmc::fusion

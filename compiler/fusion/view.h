@@ -1,0 +1,70 @@
+// What fusion sees of a graph: the ops that do work, and how each reads its operands.
+//
+// Movement (broadcast, reshape, transpose, slice) and constants do no work: they are folded into the accesses of
+// whoever reads them. Where an access cannot be expressed, or a movement's result leaves the entry, the movement
+// becomes an op of its own, a copy.
+#pragma once
+
+#include "compiler/graph/graph.h"
+#include "compiler/graph/op.h"
+
+#include <optional>
+#include <vector>
+
+namespace gmc::fusion {
+
+using graph::Category;
+using graph::Graph;
+using graph::Value;
+
+// Where a reader finds its operand: element (i0, i1, ...) of the reader's index space is element base + sum strides[d]
+// * i_d of `source`, which is dense.
+struct Access {
+  Value source;  // an op, an input or a constant
+  int64_t base = 0;
+  Shape strides;  // per dimension of the reader's index space
+  std::vector<int>
+      dims;  // per dimension of `source`: the reader's dimension that indexes it, or -1 where its extent is 1
+  bool aligned = false;  // `dims` is meaningful: every index of the source is an index of the reader
+};
+
+struct Op {
+  int32_t node = -1;
+  Category category =
+      Category::elementwise;  // elementwise, random, reduce, matmul; a movement that copies counts as elementwise
+  bool is_copy = false;
+  Shape index_space;  // what the accesses are expressed in: the result's shape; reduce: the operand's shape; matmul:
+                      // see below
+  std::vector<Access> operands;  // matmul: access i is over [m, k] and [k, n]
+};
+
+class View {
+public:
+  explicit View(const Graph&);
+
+  const Graph& graph() const { return *graph_; }
+  // In topological order. An op's index is what plans are made of; its name is the node's.
+  const std::vector<Op>& ops() const { return ops_; }
+  // The op that computes this value, or -1: an input or a constant.
+  int op_of(Value v) const { return op_of_[static_cast<size_t>(v.node)]; }
+  const graph::Node& node(int op) const {
+    return graph_->nodes()[static_cast<size_t>(ops_[static_cast<size_t>(op)].node)];
+  }
+  const graph::TensorType& type(int op) const { return node(op).types[0]; }
+  int64_t bytes(int op) const;
+  // Ops that read this op's result, ascending; and whether it leaves the entry (output or state).
+  const std::vector<int>& readers(int op) const { return readers_[static_cast<size_t>(op)]; }
+  bool leaves(int op) const { return leaves_[static_cast<size_t>(op)]; }
+  int find(const std::string& name) const;  // -1 if there is no such op
+
+private:
+  std::optional<Access> resolve(Value v) const;
+
+  const Graph* graph_;
+  std::vector<Op> ops_;
+  std::vector<int> op_of_;
+  std::vector<std::vector<int>> readers_;
+  std::vector<bool> leaves_;
+};
+
+}  // namespace gmc::fusion

@@ -1,0 +1,113 @@
+#include "compiler/kernel/kernel.h"
+
+#include "runtime/base/error.h"
+
+#include <algorithm>
+
+namespace gmc::kernel {
+
+int64_t rows_of(const Region& r) {
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < r.extents.size(); ++i) rows *= r.extents[i];
+  return rows;
+}
+
+int64_t columns_of(const Region& r) { return r.extents.back(); }
+
+int64_t tiles_of(const Region& r) {
+  auto blocks = [](int64_t extent, int64_t tile) { return std::max<int64_t>(1, (extent + tile - 1) / tile); };
+  return blocks(rows_of(r), r.tile_rows) * blocks(columns_of(r), r.tile_columns);
+}
+
+std::vector<Span> spans_of(const Region& r) {
+  std::vector<Span> spans;
+  auto along = [&](const Access& a) {
+    if (a.strides.back() != 0 && r.extents.back() != 1) return Span::full;
+    for (size_t i = 0; i + 1 < a.strides.size(); ++i)
+      if (a.strides[i] != 0 && r.extents[i] != 1) return Span::row;
+    return Span::scalar;
+  };
+  using Kind = Instruction::Kind;
+  for (const Instruction& i : r.body) {
+    Span span = Span::scalar;
+    for (int operand : i.operands) span = std::max(span, spans[static_cast<size_t>(operand)]);
+    if (i.kind == Kind::load || i.kind == Kind::random) span = along(i.access);
+    if (i.kind == Kind::product) span = Span::full;
+    if (i.kind == Kind::row) span = std::min(span, Span::row);
+    if (i.kind == Kind::store || i.kind == Kind::fold) span = std::max(span, along(i.access));
+    spans.push_back(span);
+  }
+  return spans;
+}
+
+const Function* function_named(std::string_view name) {
+  static constexpr Function functions[] = {
+      {"add", 2, false, 1},        {"sub", 2, false, 1},       {"mul", 2, false, 1},    {"div", 2, false, 4},
+      {"neg", 1, false, 1},        {"abs", 1, false, 1},       {"sign", 1, false, 2},   {"max", 2, false, 2},
+      {"min", 2, false, 2},        {"less", 2, true, 1},       {"equal", 2, true, 1},   {"select", 3, false, 1},
+      {"exp", 1, false, 12},       {"log", 1, false, 14},      {"log1p", 1, false, 16}, {"expm1", 1, false, 14},
+      {"tanh", 1, false, 16},      {"sigmoid", 1, false, 18},  {"sqrt", 1, false, 6},   {"rsqrt", 1, false, 8},
+      {"erf", 1, false, 16},       {"softplus", 1, false, 30}, {"silu", 1, false, 20},  {"gelu", 1, false, 20},
+      {"gelu_tanh", 1, false, 24}, {"to_f32", 1, false, 1},    {"to_bool", 1, true, 1}, {"copy", 1, false, 0},
+  };
+  for (const Function& f : functions)
+    if (f.name == name) return &f;
+  return nullptr;
+}
+
+void verify(const Kernel& kernel) {
+  using Kind = Instruction::Kind;
+  for (const Phase& phase : kernel.phases)
+    for (const Region& region : phase.regions) {
+      auto bad = [&](size_t i, const std::string& rule) {
+        fail("kernel '{}', instruction %{}: {}", kernel.name, i, rule);
+      };
+      if (region.extents.empty()) fail("kernel '{}': a region has no extents", kernel.name);
+      if (region.tile_rows < 1 || region.tile_columns < 1) fail("kernel '{}': a tile has no elements", kernel.name);
+      const auto known = [&](int p) { return p >= 0 && static_cast<size_t>(p) < kernel.parameters.size(); };
+      if (region.product && (!known(region.product->a) || !known(region.product->b)))
+        fail("kernel '{}': its product has no such operand", kernel.name);
+      for (size_t i = 0; i < region.body.size(); ++i) {
+        const Instruction& in = region.body[i];
+        for (int operand : in.operands) {
+          if (operand < 0 || static_cast<size_t>(operand) >= i)
+            bad(i, fmt::format("operand %{} is not above", operand));
+          const Kind from = region.body[static_cast<size_t>(operand)].kind;
+          if (from == Kind::store || from == Kind::fold) bad(i, fmt::format("operand %{} has no value", operand));
+        }
+        const bool touches = in.kind == Kind::load || in.kind == Kind::store || in.kind == Kind::fold;
+        if (touches && !known(in.parameter)) bad(i, "no such parameter");
+        if ((touches || in.kind == Kind::random) && in.access.strides.size() != region.extents.size())
+          bad(i, "strides and extents differ in number");
+        if (in.kind == Kind::load || in.kind == Kind::store) {
+          int64_t low = in.access.base, high = in.access.base;
+          for (size_t d = 0; d < region.extents.size(); ++d)
+            (in.access.strides[d] < 0 ? low : high) += in.access.strides[d] * (region.extents[d] - 1);
+          const int64_t elements = kernel.parameters[static_cast<size_t>(in.parameter)].elements;
+          const bool empty = rows_of(region) * columns_of(region) == 0;
+          if (!empty && (low < 0 || high >= elements))
+            bad(i, fmt::format("reaches elements {} to {} of {}", low, high, elements));
+        }
+        if (in.kind == Kind::compute) {
+          const Function* f = function_named(in.function);
+          if (!f) bad(i, fmt::format("unknown function '{}'", in.function));
+          if (static_cast<size_t>(f->arity) != in.operands.size())
+            bad(i, fmt::format("'{}' takes {} operands, got {}", in.function, f->arity, in.operands.size()));
+        }
+        using Mode = Parameter::Mode;
+        const Mode mode = touches ? kernel.parameters[static_cast<size_t>(in.parameter)].mode : Mode::temporary;
+        if (in.kind == Kind::load && mode == Mode::out) bad(i, "loads from an output");
+        if ((in.kind == Kind::store || in.kind == Kind::fold) && mode == Mode::in) bad(i, "writes to an input");
+        const bool combines = in.kind == Kind::row || in.kind == Kind::fold;
+        if (combines && in.function != "sum" && in.function != "prod" && in.function != "max" && in.function != "min")
+          bad(i, fmt::format("unknown monoid '{}'", in.function));
+        if (in.kind == Kind::product && !region.product) bad(i, "the region has no product");
+        if (region.product && (in.kind == Kind::row || in.kind == Kind::fold))
+          bad(i, "a reduction in a region with a product");
+        if ((in.kind == Kind::row) && region.tile_columns < columns_of(region))
+          bad(i, "a row is cut into several tiles");
+      }
+    }
+}
+
+}  // namespace gmc::kernel

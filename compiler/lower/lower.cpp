@@ -1,0 +1,307 @@
+#include "compiler/lower/lower.h"
+
+#include "compiler/fusion/legality.h"
+#include "compiler/graph/indexing.h"
+#include "compiler/lower/tile.h"
+#include "runtime/base/error.h"
+
+#include <algorithm>
+#include <map>
+
+namespace gmc::lower {
+namespace {
+
+using fusion::Binding;
+using fusion::Category;
+using fusion::Op;
+using fusion::View;
+using graph::Value;
+using kernel::Instruction;
+using kernel::Parameter;
+using Kind = Instruction::Kind;
+
+// What a reduction leaves for the next phase: partial results to be combined.
+struct Partial {
+  std::string monoid;
+  int partial, result;  // parameters
+  int64_t columns;
+  int64_t blocks;  // how many
+};
+
+class KernelBuilder {
+public:
+  KernelBuilder(const View& view, const fusion::PlanKernel& plan) : view_(view) {
+    const std::string first =
+        plan.regions.empty() || plan.regions[0].empty() ? "empty" : view.node(plan.regions[0].front()).name;
+    step_.kernel.name = plan.id + "." + first;
+    step_.library = plan.library;
+    for (const auto& region : plan.regions)
+      for (int op : region) step_.work += fusion::flops(view, op);
+  }
+
+  Step build(const fusion::PlanKernel& plan) {
+    if (!plan.library.empty()) return library_call(plan);
+    step_.kernel.phases.emplace_back();
+    for (const auto& ops : plan.regions) add_region(ops);
+    combine_partials();
+    kernel::verify(step_.kernel);
+    return std::move(step_);
+  }
+
+private:
+  int parameter(Value v, Parameter::Mode mode) {
+    auto [it, inserted] = parameters_.try_emplace({v, mode}, static_cast<int>(step_.values.size()));
+    if (inserted) add_parameter(v, mode, view_.graph().type(v), view_.graph().node(v).name);
+    return it->second;
+  }
+  void add_parameter(Value v, Parameter::Mode mode, const graph::TensorType& type, const std::string& name) {
+    if (type.dtype != DType::f32 && type.dtype != DType::boolean)
+      fail("'{}' has dtype {}: generated code knows f32 and bool", name, name_of(type.dtype));
+    step_.kernel.parameters.push_back({mode, type.dtype, element_count(type.shape), name});
+    step_.values.push_back(v);
+  }
+  int temporary(int64_t elements, const char* name) {
+    add_parameter({}, Parameter::Mode::temporary, {DType::f32, {elements}}, name);
+    return static_cast<int>(step_.values.size()) - 1;
+  }
+
+  void add_region(const std::vector<int>& ops) {
+    const std::vector<bool> stored = fusion::stored_ops(view_, ops);
+    auto bound = fusion::bind_region(view_, ops, stored);
+    if (auto* refusal = std::get_if<fusion::Refusal>(&bound))
+      fail("kernel '{}' breaks {}: {}", step_.kernel.name, refusal->rule, refusal->witness);
+    const Binding binding = std::get<Binding>(bound);
+    kernel::Region region;
+    region.extents = binding.domain;
+    Region r{ops, stored, binding, region, {}, {}};
+    for (size_t i = 0; i < ops.size(); ++i) add_op(r, i);
+    if (!r.out.product) {
+      collapse_axes(r.out);
+      choose_tiles(r.out);
+    }
+    for (size_t i = 0; i < r.out.body.size(); ++i) finish_fold(r.out, i);
+    step_.kernel.phases[0].regions.push_back(std::move(r.out));
+  }
+
+  struct Region {
+    const std::vector<int>& ops;
+    const std::vector<bool>& stored;
+    const Binding& binding;
+    kernel::Region out;
+    std::map<int, int> value_of;  // op -> instruction
+    std::map<std::pair<int, std::vector<int64_t>>, int> loads;
+  };
+
+  static int emit(Region& r, Instruction in) {
+    r.out.body.push_back(std::move(in));
+    return static_cast<int>(r.out.body.size()) - 1;
+  }
+
+  // An access over an op's index space, over the axes of the region instead.
+  static kernel::Access over_axes(const Region& r, const std::vector<int>& axes, int64_t base, const Shape& strides) {
+    kernel::Access out{base, Shape(r.binding.domain.size(), 0)};
+    for (size_t d = 0; d < axes.size(); ++d)
+      if (axes[d] >= 0) out.strides[static_cast<size_t>(axes[d])] += strides[d];
+    return out;
+  }
+
+  int operand(Region& r, size_t position, const fusion::Access& access) {
+    if (auto it = r.value_of.find(view_.op_of(access.source)); it != r.value_of.end()) return it->second;
+    const graph::Node& source = view_.graph().node(access.source);
+    if (source.op->category == Category::constant) return emit_constant(r, source);
+    const int p = parameter(access.source, Parameter::Mode::in);
+    const kernel::Access at = over_axes(r, r.binding.axes[position], access.base, access.strides);
+    std::vector<int64_t> key = at.strides;
+    key.push_back(at.base);
+    auto [it, inserted] = r.loads.try_emplace({p, key}, 0);
+    if (inserted)
+      it->second = emit(r, {.kind = Kind::load, .parameter = p, .access = at, .dtype = source.types[0].dtype});
+    return it->second;
+  }
+
+  static int emit_constant(Region& r, const graph::Node& node) {
+    return emit(r, {.kind = Kind::constant, .value = node.number("value"), .dtype = node.types[0].dtype});
+  }
+
+  void add_op(Region& r, size_t i) {
+    const int op = r.ops[i];
+    const Op& o = view_.ops()[static_cast<size_t>(op)];
+    const graph::Node& node = view_.node(op);
+    int value = -1;
+    if (o.category == Category::matmul) {
+      value = add_product(r, o, node);
+    } else if (o.category == Category::random) {
+      const kernel::Access at = over_axes(r, r.binding.axes[i], 0, graph::dense_strides(o.index_space));
+      value = emit(r, {.kind = Kind::random,
+                       .function = node.text("distribution"),
+                       .access = at,
+                       .stream = static_cast<uint64_t>(node.integer("stream"))});
+    } else if (o.is_copy && node.op->category == Category::constant) {
+      value = emit_constant(r, node);
+    } else {
+      std::vector<int> operands;
+      for (const fusion::Access& a : o.operands) operands.push_back(operand(r, i, a));
+      if (o.category == Category::reduce) return add_reduction(r, i, operands[0]);
+      value = o.is_copy ? operands[0] : add_compute(r, node, operands);
+    }
+    r.value_of[op] = value;
+    if (r.stored[i]) add_store(r, i, value);
+  }
+
+  static int add_compute(Region& r, const graph::Node& node, std::vector<int> operands) {
+    const DType to = node.types[0].dtype;
+    if (to != DType::f32 && to != DType::boolean)
+      fail("'{}' has dtype {}: generated code knows f32 and bool", node.name, name_of(to));
+    std::string function = node.op->name;
+    if (function == "cast") {
+      const DType from = r.out.body[static_cast<size_t>(operands[0])].dtype;
+      if (from == to) return operands[0];
+      function = to == DType::boolean ? "to_bool" : "to_f32";
+    }
+    if (!kernel::function_named(function)) fail("'{}': generated code has no function '{}'", node.name, function);
+    return emit(r,
+                {.kind = Kind::compute, .function = std::move(function), .operands = std::move(operands), .dtype = to});
+  }
+
+  void add_store(Region& r, size_t i, int value) {
+    const std::vector<int> axes = fusion::result_axes(view_, r.ops[i], r.binding.axes[i]);
+    const graph::TensorType& type = view_.type(r.ops[i]);
+    const int p = parameter({view_.ops()[static_cast<size_t>(r.ops[i])].node, 0}, Parameter::Mode::out);
+    emit(r, {.kind = Kind::store,
+             .operands = {value},
+             .parameter = p,
+             .access = over_axes(r, axes, 0, graph::dense_strides(type.shape)),
+             .dtype = type.dtype});
+  }
+
+  void add_reduction(Region& r, size_t i, int value) {
+    const int op = r.ops[i];
+    const graph::Node& node = view_.node(op);
+    const std::string& monoid = node.text("monoid");
+    const auto& axes = node.integers("axes");
+    const bool reduces = std::any_of(axes.begin(), axes.end(),
+                                     [&](int64_t d) { return r.binding.axes[i][static_cast<size_t>(d)] >= 0; });
+    const fusion::ReductionKind kind = fusion::reduction_kind(view_, r.binding, r.ops, i);
+    if (reduces && kind != fusion::ReductionKind::rows)
+      value = emit(r, {.kind = Kind::row, .function = monoid, .operands = {value}});
+    if (!reduces || kind == fusion::ReductionKind::row) {
+      r.value_of[op] = value;
+      if (r.stored[i]) add_store(r, i, value);
+      return;
+    }
+    const int p = parameter({view_.ops()[static_cast<size_t>(op)].node, 0}, Parameter::Mode::out);
+    // The result may vary along the columns where the operand does not: rows of a broadcast value.
+    kernel::Access to{0, Shape(r.binding.domain.size(), 0)};
+    const std::vector<int> along = fusion::result_axes(view_, op, r.binding.axes[i]);
+    const int columns = static_cast<int>(r.binding.domain.size()) - 1;
+    to.strides.back() = std::count(along.begin(), along.end(), columns) > 0 ? 1 : 0;
+    emit(r, {.kind = Kind::fold, .function = monoid, .operands = {value}, .parameter = p, .access = to});
+  }
+
+  int add_product(Region& r, const Op& o, const graph::Node& node) {
+    if (node.types[0].dtype != DType::f32)
+      fail("'{}' has dtype {}: generated products are f32", node.name, name_of(node.types[0].dtype));
+    if (o.index_space.size() != 2)
+      fail("'{}' is a batch of products {}: generated products are matrices", node.name, to_string(o.index_space));
+    kernel::Product p;
+    const fusion::Access &a = o.operands[0], &b = o.operands[1];
+    p.a = parameter(a.source, Parameter::Mode::in);
+    p.b = parameter(b.source, Parameter::Mode::in);
+    const Shape& x = view_.graph().type(node.inputs[0]).shape;
+    p.k = x[node.flag("transpose_a") ? 0 : 1];
+    const int64_t m = o.index_space[0], n = o.index_space[1];
+    if (m < 1 || n < 1 || p.k < 1)
+      fail("'{}' is a product [{}, {}] x [{}, {}]: generated products have no empty dimension", node.name, m, p.k, p.k,
+           n);
+    std::tie(p.transpose_a, p.lda) = layout(a, m, p.k);
+    std::tie(p.transpose_b, p.ldb) = layout(b, p.k, n);
+    r.out.product = p;
+    return emit(r, {.kind = Kind::product});
+  }
+
+  // Whether a [rows, columns] operand is stored transposed, and its leading dimension.
+  static std::pair<bool, int64_t> layout(const fusion::Access& a, int64_t rows, int64_t columns) {
+    const bool straight = a.strides[1] == 1 && (a.strides[0] >= columns || rows == 1);
+    return straight ? std::pair{false, std::max(a.strides[0], columns)} : std::pair{true, std::max(a.strides[1], rows)};
+  }
+
+  // A fold whose tiles cut the rows leaves partial results; otherwise it writes the result.
+  void finish_fold(kernel::Region& region, size_t i) {
+    Instruction& in = region.body[i];
+    if (in.kind != Kind::fold) return;
+    const int64_t blocks = (kernel::rows_of(region) + region.tile_rows - 1) / region.tile_rows;
+    if (blocks <= 1) return;
+    const bool full = kernel::spans_of(region)[i] == kernel::Span::full;
+    const int64_t columns = full ? kernel::columns_of(region) : 1;
+    const int result = in.parameter;
+    const int partial = temporary(blocks * columns, "partial results");
+    in.parameter = partial;
+    partials_.push_back({in.function, partial, result, columns, blocks});
+  }
+
+  void combine_partials() {
+    if (partials_.empty()) return;
+    kernel::Phase phase;
+    for (const Partial& p : partials_) {
+      const int64_t blocks = p.blocks;
+      kernel::Region region;
+      if (p.columns == 1) {
+        region.extents = {1, blocks};
+        region.tile_columns = blocks;
+        region.body = {{.kind = Kind::load, .parameter = p.partial, .access = {0, {0, 1}}},
+                       {.kind = Kind::row, .function = p.monoid, .operands = {0}},
+                       {.kind = Kind::store, .operands = {1}, .parameter = p.result, .access = {0, {0, 0}}}};
+      } else {
+        region.extents = {blocks, p.columns};
+        region.tile_rows = blocks;
+        region.tile_columns = std::min<int64_t>(p.columns, 1024);
+        region.body = {
+            {.kind = Kind::load, .parameter = p.partial, .access = {0, {p.columns, 1}}},
+            {.kind = Kind::fold, .function = p.monoid, .operands = {0}, .parameter = p.result, .access = {0, {0, 1}}}};
+      }
+      phase.regions.push_back(std::move(region));
+    }
+    step_.kernel.phases.push_back(std::move(phase));
+  }
+
+  Step library_call(const fusion::PlanKernel& plan) {
+    if (plan.regions.size() != 1 || plan.regions[0].size() != 1)
+      fail("kernel '{}': a library call holds one op", plan.id);
+    kernel::Region scratch;
+    Region r{plan.regions[0], {}, {}, scratch, {}, {}};
+    const int op = plan.regions[0][0];
+    const Op& o = view_.ops()[static_cast<size_t>(op)];
+    if (plan.library != "onednn" || o.category != Category::matmul)
+      fail("kernel '{}': library '{}' has no '{}'", plan.id, plan.library, view_.node(op).op->name);
+    add_product(r, o, view_.node(op));
+    const kernel::Product& p = *r.out.product;
+    const int64_t m = o.index_space[0], n = o.index_space[1];
+    const bool dense = p.lda == (p.transpose_a ? m : p.k) && p.ldb == (p.transpose_b ? p.k : n);
+    if (!dense) fail("kernel '{}': library '{}' takes dense operands", plan.id, plan.library);
+    parameter({o.node, 0}, Parameter::Mode::out);
+    // Operand order of execute::MatmulCall: A, B, C; A and B may be one value.
+    const Value c{o.node, 0};
+    step_.values = {o.operands[0].source, o.operands[1].source, c};
+    step_.kernel.parameters.clear();
+    for (Value v : step_.values)
+      step_.kernel.parameters.push_back({v == c ? Parameter::Mode::out : Parameter::Mode::in, DType::f32,
+                                         element_count(view_.graph().type(v).shape), view_.graph().node(v).name});
+    step_.product = {m, n, p.k, p.transpose_a, p.transpose_b};
+    return std::move(step_);
+  }
+
+  const View& view_;
+  Step step_;
+  std::map<std::pair<Value, Parameter::Mode>, int> parameters_;
+  std::vector<Partial> partials_;
+};
+
+}  // namespace
+
+std::vector<Step> lower(const View& view, const fusion::Plan& plan) {
+  std::vector<Step> steps;
+  for (const fusion::PlanKernel& kernel : plan.kernels) steps.push_back(KernelBuilder(view, kernel).build(kernel));
+  return steps;
+}
+
+}  // namespace gmc::lower

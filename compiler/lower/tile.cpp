@@ -1,0 +1,77 @@
+#include "compiler/lower/tile.h"
+
+#include <algorithm>
+
+namespace gmc::lower {
+namespace {
+
+using kernel::Instruction;
+using Kind = Instruction::Kind;
+
+bool has(const kernel::Region& r, Kind kind) {
+  return std::any_of(r.body.begin(), r.body.end(), [&](const Instruction& in) { return in.kind == kind; });
+}
+
+bool accesses(const Instruction& in) {
+  return in.kind == Kind::load || in.kind == Kind::store || in.kind == Kind::random || in.kind == Kind::fold;
+}
+
+void remove_axis(kernel::Region& r, size_t axis) {
+  r.extents.erase(r.extents.begin() + static_cast<std::ptrdiff_t>(axis));
+  for (Instruction& in : r.body)
+    if (accesses(in)) in.access.strides.erase(in.access.strides.begin() + static_cast<std::ptrdiff_t>(axis));
+}
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+void collapse_axes(kernel::Region& r) {
+  const bool reduces = has(r, Kind::row) || has(r, Kind::fold);
+  const size_t columns = r.extents.size() - 1;
+  for (size_t axis = columns + 1; axis-- > 0 && r.extents.size() > 1;)
+    if (r.extents[axis] == 1 && (axis < r.extents.size() - 1 || !reduces)) remove_axis(r, axis);
+  for (size_t axis = r.extents.size() - 1; axis-- > 0;) {
+    const size_t next = axis + 1;
+    if (reduces && next == r.extents.size() - 1) continue;
+    const bool continues = std::all_of(r.body.begin(), r.body.end(), [&](const Instruction& in) {
+      return !accesses(in) || in.access.strides[axis] == in.access.strides[next] * r.extents[next];
+    });
+    if (!continues) continue;
+    r.extents[next] *= r.extents[axis];
+    remove_axis(r, axis);
+  }
+  if (r.extents.size() > 1) return;
+  r.extents.insert(r.extents.begin(), 1);
+  for (Instruction& in : r.body)
+    if (accesses(in)) in.access.strides.insert(in.access.strides.begin(), 0);
+}
+
+void choose_tiles(kernel::Region& r) {
+  const int64_t rows = std::max<int64_t>(1, kernel::rows_of(r)), columns = std::max<int64_t>(1, kernel::columns_of(r));
+  int64_t cost = 2;
+  for (const Instruction& in : r.body) {
+    if (in.kind == Kind::compute) cost += kernel::function_named(in.function)->cost;
+    if (in.kind == Kind::random) cost += 60;
+    if (accesses(in) && in.kind != Kind::fold) cost += 1;
+  }
+  const int64_t elements = std::clamp<int64_t>(262144 / cost, 2048, 65536);
+  const bool folds = has(r, Kind::fold), by_row = has(r, Kind::row);
+  // Column sums alone: a tile takes all rows of a block of columns and needs no second phase.
+  constexpr int64_t strip = 64;
+  if (folds && !by_row && columns >= 2 * strip && rows * strip <= 4 * elements) {
+    r.tile_rows = rows;
+    r.tile_columns = std::min(columns, ceil_div(std::max(elements / rows, strip), strip) * strip);
+    return;
+  }
+  if (rows == 1 && !by_row) {
+    r.tile_rows = 1;
+    r.tile_columns = std::min(columns, ceil_div(elements, strip) * strip);
+    return;
+  }
+  r.tile_columns = columns;
+  r.tile_rows = std::clamp<int64_t>(elements / columns, 1, rows);
+  if (folds) r.tile_rows = std::max(r.tile_rows, ceil_div(rows, 32));
+}
+
+}  // namespace gmc::lower

@@ -1,0 +1,15 @@
+// Schedules of regions: which axes are walked as one, and how a region is cut into tiles. Both depend on shapes only.
+#pragma once
+
+#include "compiler/kernel/kernel.h"
+
+namespace gmc::lower {
+
+// Merges neighbouring axes where every access continues from one into the other; the columns only where nothing
+// reduces.
+void collapse_axes(kernel::Region&);
+// Sets tile_rows and tile_columns: tiles of some tens of microseconds, at most 32 blocks of rows where something is
+// folded along them.
+void choose_tiles(kernel::Region&);
+
+}  // namespace gmc::lower

@@ -1,0 +1,105 @@
+// Lowering by example: what each kind of region computes, tile by tile.
+#include "compiler/lower/lower.h"
+#include "compiler/transform/pass.h"
+#include "tests/support/fusion.h"
+#include "tests/support/random_graph.h"
+#include "tests/support/run_kernels.h"
+
+#include <gtest/gtest.h>
+
+namespace gmc {
+namespace {
+
+using graph::Graph;
+using graph::Var;
+
+// Worst error over policies, in f64: only the order of sums differs.
+double error_of_lowering(const Graph& g) {
+  double worst = 0;
+  for (const fusion::Policy& policy : fusion::policies()) {
+    const fusion::View view(g);
+    const fusion::Plan plan = policy.make(view, "");
+    fusion::check_plan(view, plan);
+    worst = std::max(worst, tests::lowering_error(g, lower::lower(view, plan), tests::random_inputs(g, 1)));
+  }
+  return worst;
+}
+
+TEST(Lowering, FoldsRowsOfWhatDoesNotVaryAlongTheColumns) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {6, 1});
+  tests::output(graph::sum(graph::broadcast_to(x, {6, 5}), {0}));
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+}
+
+TEST(Lowering, FoldsRowsOfAConstant) {
+  Graph g("step");
+  tests::output(graph::sum(graph::constant(g, 0.5, {DType::f32, {6, 5}}), {0}));
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+}
+
+TEST(Lowering, SumsColumnsOfWhatDoesNotVaryAlongThem) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {6, 1});
+  tests::output(graph::sum(graph::broadcast_to(x, {6, 5}), {1}));
+  tests::output(graph::sum(graph::broadcast_to(x, {6, 5})), "all");
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+}
+
+TEST(Lowering, CombinesPartialResultsOfManyTiles) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {700, 130}), b = tests::data(g, "b", {130});
+  const Var y = tests::tanh(x + b);
+  tests::output(y, "y");
+  tests::output(graph::sum(y, {0}), "columns");
+  tests::output(graph::sum(y), "all");
+  tests::output(graph::reduce(y, "max"), "max");
+  tests::output(graph::sum(tests::softmax(y) * x, {0}), "weighted");
+  tests::output(graph::sum(tests::row_reduce(y)), "by row");
+  EXPECT_LT(error_of_lowering(g), 1e-9);
+}
+
+TEST(Lowering, StoresTransposedAndBroadcastValues) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {9, 4}), b = tests::data(g, "b", {9});
+  const Var y = tests::tanh(x);
+  tests::output(y, "y");
+  tests::output(graph::transpose(y, {1, 0}) + b, "t");
+  tests::output(graph::broadcast_to(b, {3, 9}), "spread");
+  tests::output(graph::reshape(graph::transpose(x, {1, 0}), {36}), "flat");
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+}
+
+TEST(Lowering, ReadsTransposedAndConstantOperandsOfProducts) {
+  Graph g("step");
+  const Var a = tests::data(g, "a", {7, 5}), b = tests::data(g, "b", {7, 3}), v = tests::data(g, "v", {5});
+  tests::output(graph::matmul(a, b, true, false), "flag");
+  tests::output(graph::matmul(graph::transpose(a, {1, 0}), b), "moved");
+  tests::output(graph::matmul(graph::reshape(v, {1, 5}), a, false, true), "row");
+  tests::output(graph::matmul(a, graph::reshape(v, {5, 1})), "column");
+  tests::output(graph::matmul(a, graph::broadcast_to(graph::reshape(v, {5, 1}), {5, 4})), "spread");
+  tests::output(graph::matmul(a, graph::constant(g, 2.0, {DType::f32, {5, 3}})), "constant");
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+}
+
+TEST(Lowering, ReducesNothingToTheIdentity) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {0, 3}), y = tests::data(g, "y", {3, 0});
+  tests::output(graph::sum(x, {0}), "rows");
+  tests::output(graph::reduce(x, "prod"), "all");
+  tests::output(graph::sum(y, {1}), "columns");
+  tests::output(tests::tanh(x), "empty");
+  EXPECT_EQ(error_of_lowering(g), 0);
+}
+
+TEST(Lowering, SaysWhichOpAndDtypeItCannotCompile) {
+  Graph g("step");
+  const Var x = graph::input(g, "x", "data", {DType::f64, {4}});
+  tests::output(x * x);
+  const fusion::View view(g);
+  const fusion::Plan plan = fusion::policy_none(view);
+  EXPECT_EQ(tests::error_of([&] { lower::lower(view, plan); }), "'x' has dtype f64: generated code knows f32 and bool");
+}
+
+}  // namespace
+}  // namespace gmc

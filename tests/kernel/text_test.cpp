@@ -1,0 +1,143 @@
+// The text of a kernel: back and forth, and what the parser and the verifier refuse.
+#include "compiler/kernel/kernel.h"
+#include "runtime/base/error.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace gmc::kernel {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* rows = R"(kernel k3.fc1/softmax
+param 0 in f32 24 x
+param 1 out f32 24 softmax
+param 2 in f32 6 bias
+param 3 out f32 4 row sums
+param 4 out f32 6 column sums
+param 5 out bool 24 mask
+param 6 temporary f32 12 partial results
+phase
+region extents [4,6] tile [2,6]
+%0 = load 0 {0 [6,1]}
+%1 = load 2 {0 [0,1]}
+%2 = add %0 %1
+%3 = row max %2
+%4 = sub %2 %3
+%5 = exp %4
+%6 = row sum %5
+store 3 {0 [1,0]} %6
+%8 = constant 0.25
+%9 = less %5 %8 bool
+store 5 {0 [6,1]} %9
+%11 = random normal 18446744073709551615 {0 [6,1]}
+%12 = select %9 %11 %5
+store 1 {0 [6,1]} %12
+fold sum 6 {0 [0,1]} %12
+phase
+region extents [2,6] tile [2,6]
+%0 = load 6 {0 [6,1]}
+fold sum 4 {0 [0,1]} %0
+)";
+
+constexpr const char* product = R"(kernel k1.matmul
+param 0 in f32 12 a
+param 1 in f32 20 b
+param 2 out f32 15 c
+param 3 temporary f32 20 packed
+phase
+region extents [3,5] tile [1,1]
+product a 0 b 1 packed 3 k 4 lda 4 ldb 4 transpose 0 1
+%0 = product
+%1 = constant inf
+%2 = min %0 %1
+store 2 {0 [5,1]} %2
+)";
+
+std::string error_of(const std::string& text) {
+  try {
+    parse(text);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return {};
+}
+// The error after one replacement in the text.
+std::string damaged(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return error_of(text.replace(at, from.size(), to));
+}
+
+TEST(KernelText, ComesBackAsItWas) {
+  for (const char* text : {rows, product}) EXPECT_EQ(print(parse(text)), text);
+  const Kernel k = parse(rows);
+  EXPECT_EQ(k.parameters[3].name, "row sums");
+  EXPECT_EQ(k.phases[0].regions[0].body[10].dtype, DType::boolean);
+  EXPECT_EQ(k.phases[0].regions[0].body[11].stream, UINT64_MAX);
+  EXPECT_TRUE(parse(product).phases[0].regions[0].product->transpose_b);
+}
+
+TEST(KernelText, SkipsComments) { EXPECT_EQ(print(parse("// by hand\n\n" + std::string(product))), product); }
+
+TEST(KernelText, NamesTheLineThatIsWrong) {
+  EXPECT_EQ(damaged(product, "product a", "produce a"), "kernel text line 8: unknown word 'produce'");
+  EXPECT_EQ(damaged(product, "min %0", "mim %0"), "kernel text line 11: unknown function 'mim'");
+  EXPECT_EQ(damaged(product, "%0 %1", "%0"), "kernel text line 11: a word is missing");
+  EXPECT_EQ(damaged(product, "%0 %1", "%0 one"), "kernel text line 11: expected %N, got 'one'");
+  EXPECT_EQ(damaged(product, "k 4", "k four"), "kernel text line 8: expected a number, got 'four'");
+  EXPECT_EQ(damaged(product, "tile [1,1]", "tile [1]"), "kernel text line 7: expected tile [rows,columns]");
+  EXPECT_EQ(damaged(product, "param 1 in", "param 2 in"), "kernel text line 3: expected parameter 1");
+  EXPECT_EQ(damaged(product, "temporary", "scratch"), "kernel text line 5: unknown mode 'scratch'");
+  EXPECT_EQ(damaged(product, "in f32 12", "in f31 12"), "kernel text line 2: unknown dtype");
+  EXPECT_EQ(damaged(product, "phase\n", ""), "kernel text line 6: no phase above");
+  EXPECT_EQ(damaged(product, "[5,1]} %2", "[5,1]} %2 %2"), "kernel text line 12: unexpected text '%2'");
+}
+
+TEST(KernelVerify, NamesTheInstructionAndTheRule) {
+  EXPECT_EQ(damaged(rows, "add %0 %1", "add %0 %2"),
+            "kernel 'k3.fc1/softmax', instruction %2: operand %2 is not above");
+  EXPECT_THAT(damaged(rows, "%12\nfold", "%10\nfold"), HasSubstr("instruction %13: operand %10 has no value"));
+  EXPECT_THAT(damaged(rows, "load 2", "load 9"), HasSubstr("instruction %1: no such parameter"));
+  EXPECT_THAT(damaged(rows, "load 0 {0 [6,1]}", "load 0 {0 [6]}"), HasSubstr("strides and extents differ in number"));
+  EXPECT_THAT(damaged(rows, "fold sum 6 {0 [0,1]}", "fold sum 6 {0 [1]}"), HasSubstr("strides and extents differ"));
+  EXPECT_THAT(damaged(rows, "load 0 {0 [6,1]}", "load 0 {1 [6,1]}"), HasSubstr("reaches elements 1 to 24 of 24"));
+  EXPECT_THAT(damaged(rows, "load 0 {0 [6,1]}", "load 0 {0 [-6,1]}"), HasSubstr("reaches elements -18 to 5 of 24"));
+  EXPECT_THAT(damaged(rows, "load 0", "load 1"), HasSubstr("instruction %0: loads from an output"));
+  EXPECT_THAT(damaged(rows, "store 1", "store 0"), HasSubstr("instruction %13: writes to an input"));
+  EXPECT_THAT(damaged(rows, "row max", "row mean"), HasSubstr("instruction %3: unknown monoid 'mean'"));
+  EXPECT_THAT(damaged(rows, "fold sum 4", "fold avg 4"), HasSubstr("instruction %1: unknown monoid 'avg'"));
+  EXPECT_THAT(damaged(rows, "tile [2,6]", "tile [2,3]"), HasSubstr("instruction %3: a row is cut into several tiles"));
+  EXPECT_THAT(damaged(rows, "tile [2,6]", "tile [0,6]"), HasSubstr("a tile has no elements"));
+  EXPECT_THAT(damaged(product, "product a 0", "product a 7"), HasSubstr("its product has no such operand"));
+  EXPECT_THAT(damaged(product, "product a 0 b 1 packed 3 k 4 lda 4 ldb 4 transpose 0 1\n", ""),
+              HasSubstr("instruction %0: the region has no product"));
+  EXPECT_THAT(damaged(product, "min %0 %1", "row sum %0"), HasSubstr("a reduction in a region with a product"));
+}
+
+TEST(KernelVerify, AllowsAnythingInAnEmptySpace) {
+  EXPECT_EQ(error_of("kernel k\nparam 0 in f32 0 x\nphase\nregion extents [0,3] tile [1,3]\n%0 = load 0 {0 [3,1]}\n"),
+            "");
+}
+
+TEST(KernelSpans, FollowAccessesAndReductions) {
+  const auto spans = spans_of(parse(rows).phases[0].regions[0]);
+  const auto is = [&](size_t i, Span span) { EXPECT_EQ(spans[i], span) << i; };
+  is(0, Span::full);
+  is(3, Span::row);
+  is(5, Span::full);
+  is(7, Span::row);
+  is(8, Span::scalar);
+  is(14, Span::full);
+}
+
+// Rows of a value that is the same in every column still give a result for each column.
+TEST(KernelSpans, OfAFoldIsThatOfItsResult) {
+  const Kernel k = parse("kernel k\nparam 0 in f32 4 x\nparam 1 out f32 6 y\nphase\nregion extents [4,6] tile [4,6]\n"
+                         "%0 = load 0 {0 [1,0]}\nfold sum 1 {0 [0,1]} %0\n");
+  EXPECT_EQ(spans_of(k.phases[0].regions[0]), (std::vector<Span>{Span::row, Span::full}));
+}
+
+}  // namespace
+}  // namespace gmc::kernel
