@@ -1,0 +1,116 @@
+#include "compiler/codegen/cpu/emit.h"
+
+#include "compiler/codegen/cpu/evaluate.h"
+#include "compiler/codegen/cpu/gemm.h"
+#include "compiler/codegen/cpu/region.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace gmc::codegen {
+namespace {
+
+GemmShape shape_of(const kernel::Region& region) {
+  const kernel::Product& p = *region.product;
+  return {region.extents[0], region.extents[1], p.k, p.transpose_a, p.transpose_b, p.lda, p.ldb};
+}
+
+void emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
+                  const std::string& symbol, const Target& target, Emitted& out) {
+  const GemmShape shape = shape_of(region);
+  const GemmTiling tiling = choose_gemm_tiling(shape, target);
+  const GemmOperands operands{region.product->a, region.product->b, region.product->packed};
+  if (tiling.pack_tiles > 0) {
+    out.phases.push_back({fmt::format("{}_{}", symbol, out.phases.size()), tiling.pack_tiles});
+    emit_gemm_pack(module, out.phases.back().symbol, shape, tiling, target, operands);
+  }
+  out.phases.push_back({fmt::format("{}_{}", symbol, out.phases.size()), tiling.compute_tiles});
+  out.scratch_bytes = std::max(out.scratch_bytes, tiling.scratch_bytes);
+  emit_gemm_compute(module, out.phases.back().symbol, shape, tiling, target, operands,
+                    [&](const GemmEpilogueArgs& args) {
+                      // Addresses of buffers are loaded in the entry block, once for all outputs.
+                      Evaluator at_output(args.builder, args.entry, target, kernel, region, args.buffers, args.run);
+                      at_output.begin_row(args.row);
+                      at_output.begin_point({args.row, args.column, args.mask, args.acc});
+                      using Kind = kernel::Instruction::Kind;
+                      for (const kernel::Instruction& in : region.body)
+                        if (in.kind == Kind::store) at_output.value(in.operands[0]);
+                      for (size_t i = 0; i < region.body.size(); ++i)
+                        if (region.body[i].kind == Kind::store) at_output.store(static_cast<int>(i));
+                    });
+}
+
+// The phase function: hands each tile to its region.
+void emit_phase(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Phase& phase,
+                const std::string& symbol, const Target& target, Emitted& out) {
+  llvm::IRBuilder<> b(module.getContext());
+  llvm::Type *pointer = b.getPtrTy(), *i64 = b.getInt64Ty();
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, i64, i64, pointer, pointer}, false);
+  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, symbol, module);
+  function->addFnAttr(llvm::Attribute::NoUnwind);
+  auto block = [&](const char* name) { return llvm::BasicBlock::Create(module.getContext(), name, function); };
+  llvm::BasicBlock *entry = block("entry"), *head = block("loop"), *next = block("next"), *done = block("done");
+  b.SetInsertPoint(entry);
+  b.CreateBr(head);
+  b.SetInsertPoint(head);
+  llvm::PHINode* tile = b.CreatePHI(i64, 2);
+  tile->addIncoming(function->getArg(1), entry);
+  llvm::BasicBlock* inside = block("tile");
+  b.CreateCondBr(b.CreateICmpULT(tile, function->getArg(2)), inside, done);
+  b.SetInsertPoint(inside);
+  int64_t tiles = 0;
+  for (size_t i = 0; i < phase.regions.size(); ++i) {
+    const RegionFunction region =
+        emit_region(module, kernel, phase.regions[i], fmt::format("{}_r{}", symbol, i), target);
+    out.scratch_bytes = std::max(out.scratch_bytes, region.scratch_bytes);
+    llvm::BasicBlock *here = block("region"), *other = block("other");
+    const int64_t first = tiles;
+    tiles += kernel::tiles_of(phase.regions[i]);
+    b.CreateCondBr(b.CreateICmpULT(tile, b.getInt64(static_cast<uint64_t>(tiles))), here, other);
+    b.SetInsertPoint(here);
+    b.CreateCall(region.function, {function->getArg(0), b.CreateSub(tile, b.getInt64(static_cast<uint64_t>(first))),
+                                   function->getArg(3), function->getArg(4)});
+    b.CreateBr(next);
+    b.SetInsertPoint(other);
+  }
+  b.CreateBr(next);
+  b.SetInsertPoint(next);
+  tile->addIncoming(b.CreateAdd(tile, b.getInt64(1)), next);
+  b.CreateBr(head);
+  b.SetInsertPoint(done);
+  b.CreateRetVoid();
+  out.phases.push_back({symbol, tiles});
+}
+
+}  // namespace
+
+int prepare_products(kernel::Kernel& kernel, const Target& target) {
+  int added = 0;
+  for (kernel::Phase& phase : kernel.phases)
+    for (kernel::Region& region : phase.regions) {
+      if (!region.product) continue;
+      const GemmTiling tiling = choose_gemm_tiling(shape_of(region), target);
+      if (tiling.packed_bytes == 0) continue;
+      region.product->packed = static_cast<int>(kernel.parameters.size());
+      kernel.parameters.push_back(
+          {kernel::Parameter::Mode::temporary, DType::f32, tiling.packed_bytes / 4, "packed operand"});
+      ++added;
+    }
+  return added;
+}
+
+Emitted emit_kernel(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol,
+                    const Target& target) {
+  Emitted out;
+  for (const kernel::Phase& phase : kernel.phases) {
+    const bool product = phase.regions.size() == 1 && phase.regions[0].product;
+    if (product)
+      emit_product(module, kernel, phase.regions[0], symbol, target, out);
+    else
+      emit_phase(module, kernel, phase, fmt::format("{}_{}", symbol, out.phases.size()), target, out);
+  }
+  return out;
+}
+
+}  // namespace gmc::codegen

@@ -1,0 +1,75 @@
+// Evaluates the body of a region at one vector of points.
+#pragma once
+
+#include "compiler/codegen/llvm_door.h"
+#include "compiler/kernel/kernel.h"
+
+#include <map>
+#include <vector>
+
+namespace gmc::codegen {
+
+// Where code is being emitted: one row and `lanes` columns of it.
+struct Point {
+  llvm::Value* row = nullptr;      // i64
+  llvm::Value* column = nullptr;   // i64, of the first lane
+  llvm::Value* mask = nullptr;     // valid lanes, nullptr: all
+  llvm::Value* product = nullptr;  // the accumulated element, in a region with a product
+};
+
+class Evaluator {
+public:
+  // Loads the addresses of the region's parameters and the keys of its draws with `entry`, which must stand where it
+  // dominates all that follows.
+  Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const Target&, const kernel::Kernel&,
+            const kernel::Region&, llvm::Value* buffers, llvm::Value* run);
+
+  // Values that stay: of the tile (scalar span) or of the row. Forgets what was kept for the last row.
+  void begin_row(llvm::Value* row);
+  void keep(int instruction, llvm::Value* value) { kept_[instruction] = value; }
+  void forget(int instruction) { kept_.erase(instruction); }
+  // Forgets what was evaluated at the last point, except what is kept.
+  void begin_point(const Point&);
+  // The value of an instruction at the point, as a vector of `lanes` floats or bits.
+  llvm::Value* value(int instruction);
+  // Performs a store at the point: full vectors under the mask, one element for a value that does not vary along the
+  // columns.
+  void store(int instruction);
+
+  llvm::Value* parameter(int index) const { return parameters_.at(index); }  // its address
+  llvm::Value* splat(llvm::Value* scalar);
+  llvm::Value* index(int64_t value) { return builder_.getInt64(static_cast<uint64_t>(value)); }
+  llvm::FixedVectorType* vector_type(llvm::Type* element) const {
+    return llvm::FixedVectorType::get(element, static_cast<unsigned>(target_.lanes));
+  }
+  // The lane numbers that are below `count` (i64), as a mask.
+  llvm::Value* first_lanes(llvm::Value* count);
+  kernel::Span span(int instruction) const { return spans_[static_cast<size_t>(instruction)]; }
+  const std::vector<kernel::Span>& spans() const { return spans_; }
+
+private:
+  llvm::Value* offset(const kernel::Access&, bool with_column);
+  llvm::Value* load(const kernel::Instruction&, kernel::Span);
+  llvm::Value* draw(const kernel::Instruction&, kernel::Span);
+  llvm::Value* compute(const kernel::Instruction&);
+  llvm::Value* lane_offsets(int64_t stride);
+  const std::vector<llvm::Value*>& row_indices();
+
+  llvm::IRBuilder<>& builder_;
+  const Target& target_;
+  const kernel::Kernel& kernel_;
+  const kernel::Region& region_;
+  std::vector<kernel::Span> spans_;
+  std::map<int, llvm::Value*> kept_, seen_, parameters_;
+  std::map<uint64_t, llvm::Value*> keys_;
+  std::vector<llvm::Value*> row_indices_;  // of the current row, per row axis
+  Point point_;
+};
+
+// Combines two vectors by a monoid, and its identity; the same NaN rules as the graph.
+llvm::Value* combine(llvm::IRBuilder<>&, const std::string& monoid, llvm::Value*, llvm::Value*);
+double monoid_identity(const std::string& monoid);
+// All lanes of a vector combined, as a scalar: halves onto halves, so the order depends on the number of lanes only.
+llvm::Value* combine_lanes(llvm::IRBuilder<>&, const std::string& monoid, llvm::Value*);
+
+}  // namespace gmc::codegen
