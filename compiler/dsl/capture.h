@@ -1,0 +1,94 @@
+// The entry that is being captured: what the functions of the DSL write to. For implementers of ops and optimisers;
+// models include program.h.
+#pragma once
+
+#include "compiler/dsl/program.h"
+#include "compiler/graph/op.h"
+
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gmc::dsl {
+
+graph::Location location_of(const std::source_location&);
+
+class Capture {
+public:
+  Capture(Program&, const std::string& name, graph::Location);
+  ~Capture();
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+  // Commits the states and gives the entry to the program.
+  void finish();
+
+  const std::shared_ptr<graph::Graph>& graph() const { return graph_; }
+  Program& program() const { return program_; }
+
+  // The latest version of a state; throws `Error` if it is not a state of this program.
+  Tensor read(const Parameter&, const graph::Location&);
+  void update(const Parameter&, const Tensor&, const graph::Location&);
+  Tensor input(const std::string& name, graph::TensorType, const graph::Location&);
+  void output(const std::string& name, const Tensor&, const graph::Location&);
+  // The stream of a draw named `name` in the current scope; throws `Error` if it is drawn twice.
+  uint64_t draw_stream(const std::string& name, const graph::Location&);
+  // A state of an optimiser; that of an earlier entry if there is one of this name.
+  Parameter optimizer_state(const std::string& name, const Shape&);
+  // Throws `Error` if an optimiser of this name was used in this entry.
+  void use_optimizer(const std::string& name, const graph::Location&);
+  void record_gradient(const std::string& parameter, graph::Value gradient);
+
+  // `at`, or the call of the library's function that is running.
+  graph::Location place(const graph::Location& at) const { return pinned ? *pinned : at; }
+  // Throws `Error` unless the tensor is a value of this entry.
+  void check(const Tensor&, const std::string& what, const graph::Location&) const;
+
+  std::optional<graph::Location> pinned;
+
+private:
+  [[noreturn]] void refuse_twice(const std::string& what, const graph::Location& at,
+                                 const graph::Location& first) const;
+  void check_member(const Parameter&, const graph::Location&) const;
+
+  Program& program_;
+  std::shared_ptr<graph::Graph> graph_;
+  graph::Location location_;
+  struct Version {
+    Tensor value;          // what a read yields
+    graph::Value updated;  // what the entry commits; invalid while only read
+  };
+  std::map<size_t, Version> versions_;  // by index of the state
+  std::map<std::string, graph::Location> inputs_, outputs_, draws_, optimizers_;
+  std::vector<std::pair<std::string, graph::Value>> gradients_;
+};
+
+// Null outside an entry.
+Capture* current_or_null();
+// Throws `Error`: `WHAT outside an entry`.
+Capture& current(const std::string& what, const graph::Location& at);
+// Where an error at `where` points: there, or at the call of the library's function that is running.
+graph::Location place_of(const std::source_location& where);
+
+// A call of an op in the user's model: checks that operands belong to the entry, turns numbers into constants of the
+// tensors' dtype and sets location and operator for whatever is built.
+class Call {
+public:
+  Call(const std::string& name, std::initializer_list<At> operands, char symbol = 0);
+  const graph::Var& operator[](size_t i) const { return x_[i]; }
+  Tensor result(graph::Var) const;
+  // Throws `Error` `NAME: message` at the call.
+  [[noreturn]] void fail(const std::string& message, const std::string& help = {}) const;
+
+private:
+  std::string name_;
+  std::shared_ptr<graph::Graph> graph_;
+  std::vector<graph::Var> x_;
+};
+
+// A named draw: `distribution` is that of `op`, the op of draws.
+Tensor draw(const graph::OpDef& op, const std::string& distribution, const std::string& name, const Shape&,
+            const std::source_location&);
+
+}  // namespace gmc::dsl
