@@ -1,0 +1,114 @@
+// Mistakes in the command line and in files: one line that names the thing, and the nearest name where there is one.
+#include "tests/cli/cli.h"
+
+namespace gmc::test {
+namespace {
+
+using testing::HasSubstr;
+
+class Mistakes : public Cli {};
+
+TEST_F(Mistakes, in_names_tell_the_nearest) {
+  const std::string png = file("a.png"), out = file("out");
+  const struct {
+    Words words;
+    std::string unknown, nearest;
+  } cases[] = {
+      {{"smaple"}, "verb 'smaple'", "'sample'"},
+      {{"help", "trian"}, "verb 'trian'", "'train'"},
+      {{"sample", "vae-mlp", "--seeed", "1"}, "flag '--seeed'", "'--seed'"},
+      {{"sample", "vae-mlp", "--weigths=x"}, "flag '--weigths=x'", "'--weights'"},
+      {{"sample", "vae-mpl", "-o", png}, "model 'vae-mpl'", "'vae-mlp'"},
+      {{"sample", "vae-mlp", "--entry", "smple", "-o", png}, "entry 'smple'", "'sample'"},
+      {{"bench", "vae-mlp", "--what", "stp"}, "entry 'stp'", "'step'"},
+      {{"run", "vae-mlp", "--entry", "evl"}, "entry 'evl'", "'eval'"},
+      {{"compile", "vae-mlp", "--entry", "setp", "-o", out}, "entry 'setp'", "'step'"},
+      {{"sample", "vae-mlp", "--policy", "gredy", "-o", png}, "policy 'gredy'", "'greedy'"},
+      {{"sample", "vae-mlp", "--size", "bse", "-o", png}, "size 'bse'", "'base'"},
+      {{"sample", "vae-mlp", "--set", "bach=4", "-o", png}, "field 'bach'", "'batch'"},
+      {{"sample", "vae-mlp", "--march", "x86-64-v9", "-o", png}, "target 'x86-64-v9'", "'x86-64-v"},
+      {{"sample", "vae-mlp", "--lib", "onednnn", "-o", png}, "library 'onednnn'", "'onednn'"},
+      {{"verify", "vae-mlp", "--case", out, "--backend", "jitt"}, "backend 'jitt'", "'jit'"},
+      {{"verify", "vae-mlp", "--case", out, "--device", "cpuu"}, "device 'cpuu'", "'cpu'"},
+      {{"compile", "vae-mlp", "--emit", "exee", "-o", out}, "artifact 'exee'", "'exe'"},
+      {{"inspect", "vae-mlp", "--stage", "grph"}, "stage 'grph'", "'graph'"},
+      {{"list", "modles"}, "list 'modles'", "'models'"},
+  };
+  for (const auto& c : cases) {
+    const std::string line = refused(2, c.words);
+    EXPECT_THAT(line, HasSubstr("unknown " + c.unknown));
+    EXPECT_THAT(line, HasSubstr("did you mean " + c.nearest));
+  }
+  EXPECT_FALSE(std::filesystem::exists(png));
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST_F(Mistakes, in_values_tell_what_is_expected) {
+  EXPECT_THAT(refused(2, {}), HasSubstr("(see `gmc --help`)"));
+  EXPECT_THAT(refused(2, {"train"}), HasSubstr("model is required"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--set", "z=four"}),
+              HasSubstr("field 'z': expected integer, got 'four'"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--set", "z"}), HasSubstr("--set z: expected FIELD=VALUE"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "-n", "x"}), HasSubstr("-n"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "-o", "a.gif"}), HasSubstr("a.gif"));
+  EXPECT_THAT(refused(2, {"bench", "vae-mlp", "--threads", "99"}), HasSubstr("99"));
+  EXPECT_THAT(refused(2, {"train", "vae-mlp", "--data", "glyphs:300"}), HasSubstr("--steps N or --epochs N"));
+  EXPECT_THAT(refused(2, {"train", "vae-mlp", "--data", "glyps", "--steps", "1"}), HasSubstr("glyphs"));
+  EXPECT_THAT(refused(2, {"compile", "vae-mlp", "--embed-weights", "maybe", "-o", file("x")}),
+              HasSubstr("expected always or never"));
+  EXPECT_THAT(refused(1, {"sample", "vae-mlp", "--set", "z=0", "-o", file("a.png")}), HasSubstr("empty dimension"));
+}
+
+TEST_F(Mistakes, in_files_name_the_file) {
+  const std::string none = file("none");
+  EXPECT_THAT(refused(1, {"sample", "vae-mlp", "--weights", none}), HasSubstr("cannot read " + none));
+  EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "mnist:" + none, "--steps", "1"}), HasSubstr(none));
+  EXPECT_THAT(refused(1, {"verify", "vae-mlp", "--case", none}), HasSubstr(none + "/case.json"));
+  EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", none}), HasSubstr(none));
+  write(file("plan"), "{");
+  EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", file("plan")}), HasSubstr("is malformed"));
+  EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "glyphs:300", "--steps", "1", "--out", file("plan")}),
+              HasSubstr("cannot make the folder"));
+}
+
+TEST_F(Mistakes, in_weights_say_where_and_what) {
+  const std::string good = file("out/last.safetensors"), bad = file("bad.safetensors");
+  fine(Words{"train", "vae-mlp", "--data", "glyphs:300", "--steps", "2", "--quiet", "--out", file("out")} + small);
+  const std::string bytes = read(good);
+  ASSERT_GT(bytes.size(), 4000u);
+  const auto sample = [&](const std::string& weights) {
+    return Words{"sample", "vae-mlp", "--weights", weights, "-o", file("a.png")} + small;
+  };
+  fine(sample(good));
+  for (const size_t length : {size_t{0}, size_t{7}, size_t{500}, bytes.size() - 1}) {
+    write(bad, bytes.substr(0, length));
+    EXPECT_THAT(refused(1, sample(bad)), testing::AllOf(HasSubstr(bad), HasSubstr("byte"), HasSubstr("expected")));
+  }
+  std::string corrupt = bytes;
+  corrupt[7] = '\x7f';  // the size of the header
+  write(bad, corrupt);
+  EXPECT_THAT(refused(1, sample(bad)), HasSubstr("byte 0"));
+  corrupt = bytes;
+  corrupt[8] = 'x';
+  write(bad, corrupt);
+  EXPECT_THAT(refused(1, sample(bad)), HasSubstr(bad));
+  const auto others = gmc({"sample", "vae-mlp", "--weights", good, "-o", file("b.png")});
+  EXPECT_EQ(others.status, 1);
+  EXPECT_THAT(others.output, HasSubstr("'fc1.weight': expected f32[400,784], got f32[24,784]"));
+  EXPECT_THAT(others.output, HasSubstr("'mu.bias': expected f32[20], got f32[3]"));
+  const auto compiled = gmc({"compile", "vae-mlp", "--weights", good, "-o", file("exe")});
+  EXPECT_EQ(compiled.status, 1);
+  EXPECT_THAT(compiled.output, HasSubstr("'fc1.weight': expected"));
+  EXPECT_FALSE(std::filesystem::exists(file("exe")));
+  TensorMap foreign = files::load_safetensors(good);
+  foreign["decoder.weight"] = foreign.at("fc1.bias");
+  foreign.erase("fc1.bias");
+  files::save_safetensors(bad, foreign);
+  const auto named = gmc(sample(bad));
+  EXPECT_EQ(named.status, 1);
+  EXPECT_THAT(named.output, HasSubstr("'decoder.weight' is no state of this program"));
+  EXPECT_THAT(named.output, HasSubstr("'fc1.bias' is missing"));
+}
+
+}  // namespace
+}  // namespace gmc::test

@@ -1,0 +1,146 @@
+#include "tools/gmc/command.h"
+
+#include "compiler/dsl/nearest.h"
+#include "compiler/fusion/policy.h"
+#include "compiler/package/program_source.h"
+#include "models/load.h"
+#include "runtime/base/error.h"
+#include "runtime/files/reader.h"
+#include "runtime/files/safetensors.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace gmc::tool {
+
+void add_model_options(CLI::App& app, ModelOptions& o) {
+  app.add_option("model", o.model, "a workload (see `gmc list models`) or the path of a model's .cpp")
+      ->required()
+      ->type_name("MODEL");
+  app.add_option("--size", o.size, "a named configuration, such as tiny or base")->type_name("NAME");
+  app.add_option("--set", o.set, "override a field of the configuration")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false);
+}
+
+void add_compile_options(CLI::App& app, CompileOptions& o) {
+  app.add_option("--policy", o.policy, "fusion policy (see `gmc list policies`)")->capture_default_str();
+  app.add_option("--fusion-plan", o.plan_file, "use the plan in this file instead of a policy's")->type_name("FILE");
+  app.add_option("--lib", o.library, "library for products: none (all code is generated) or onednn")
+      ->capture_default_str();
+  app.add_option("--march", o.target, "what to generate code for (see `gmc list targets`)")->capture_default_str();
+}
+
+void add_seed_option(CLI::App& app, RunOptions& o) {
+  app.add_option("--seed", o.seed, "of all random draws")->capture_default_str();
+}
+
+void add_threads_option(CLI::App& app, RunOptions& o) {
+  app.add_option("--threads", o.threads, "1 to 64; 0: as many as there are CPUs")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+}
+
+std::string Model::config_json() const {
+  nlohmann::ordered_json j;
+  for (const auto& [field, value] : values) j[field] = value;
+  return j.dump();
+}
+
+namespace {
+
+std::string text_of(const nlohmann::json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::string out;
+  for (const auto& element : value) out += (out.empty() ? "" : ",") + element.dump();
+  return out;
+}
+
+}  // namespace
+
+Model load(const ModelOptions& o, const nlohmann::json& config) {
+  Model m;
+  m.definition = &load_model(o.model);
+  m.size = o.size.empty() ? m.definition->sizes.at(0) : o.size;
+  Overrides overrides;
+  if (config.is_object())
+    for (const auto& [field, value] : config.items())
+      if (!value.is_null()) overrides.emplace_back(field, text_of(value));  // null: the model's default
+  for (const std::string& s : o.set) {
+    const size_t equals = s.find('=');
+    if (equals == std::string::npos || equals == 0) fail_usage("--set {}: expected FIELD=VALUE", s);
+    overrides.emplace_back(s.substr(0, equals), s.substr(equals + 1));
+  }
+  m.values = m.definition->values(m.size, overrides);
+  m.program = std::make_unique<Program>();
+  m.definition->build(*m.program, m.size, overrides);
+  return m;
+}
+
+package::Options compile_options(const CompileOptions& o) {
+  package::Options out;
+  check_choice("target", o.target, codegen::target_names());
+  out.target = codegen::target_named(o.target);
+  std::vector<std::string> policies;
+  for (const fusion::Policy& policy : fusion::policies()) policies.emplace_back(policy.name);
+  check_choice("policy", o.policy, policies);
+  out.policy = o.policy;
+  check_choice("library", o.library, {"none", "onednn"});
+  out.library = o.library == "none" ? "" : o.library;
+  if (o.plan_file.empty()) return out;
+  nlohmann::json j;
+  try {
+    j = nlohmann::json::parse(read_text(o.plan_file), nullptr, true, true);
+  } catch (const nlohmann::json::exception& e) {
+    fail("plan file '{}' is malformed: {}", o.plan_file, e.what());
+  }
+  if (j.is_object() && j.contains("entry") && j.at("entry").is_string()) {
+    out.plans[j.at("entry").get<std::string>()] = j.dump();
+    return out;
+  }
+  if (!j.is_object() || !j.contains("entries") || !j.at("entries").is_object())
+    fail("plan file '{}': expected a plan with \"entry\", or \"entries\" with one plan each", o.plan_file);
+  for (const auto& [entry, plan] : j.at("entries").items()) out.plans[entry] = plan.dump();
+  return out;
+}
+
+package::Source source_of(const Model& m, const std::vector<std::string>& entries, bool feed_draws) {
+  package::Source source = package::source_of(*m.program, m.name(), entries, feed_draws);
+  source.config = m.config_json();
+  return source;
+}
+
+package::SessionOptions session_options(const RunOptions& o) {
+  const char* mode = std::getenv("GMC_TEST_ALLOC");
+  return {o.threads, mode && std::string(mode) == "guard"};
+}
+
+void set_weights(package::Session& session, const Model& m, const std::string& path, uint64_t seed) {
+  session.set_state(package::initial_state(*m.program, seed), false);
+  if (path.empty()) return;
+  const TensorMap weights = files::load_safetensors(path);
+  try {
+    session.set_state(weights, true);
+  } catch (const Error& e) {
+    fail("'{}': {}", path, e.what());
+  }
+}
+
+void check_choice(const std::string& what, const std::string& name, const std::vector<std::string>& names) {
+  if (std::find(names.begin(), names.end(), name) == names.end()) fail_usage("{}", unknown_name(what, name, names));
+}
+
+std::string read_text(const std::string& path) {
+  const auto bytes = files::read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string bytes_text(int64_t bytes) {
+  const auto b = static_cast<double>(bytes);
+  if (bytes < 10000) return fmt::format("{} bytes", bytes);
+  if (b < 1e7) return fmt::format("{:.1f} kB", b / 1e3);
+  return fmt::format("{:.1f} MB", b / 1e6);
+}
+
+}  // namespace gmc::tool

@@ -1,0 +1,82 @@
+// What the verbs share: options, the loaded model, compiled sessions.
+#pragma once
+
+#include "compiler/dsl/model.h"
+#include "compiler/dsl/program.h"
+#include "compiler/package/compile.h"
+#include "compiler/package/session.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gmc::tool {
+
+// Exit statuses: 0 fine, 1 a diagnosed error, 2 a mistake in the command line, 3 a result outside its limits.
+inline constexpr int exit_error = 1, exit_usage = 2, exit_mismatch = 3;
+
+struct ModelOptions {
+  std::string model;  // a workload, or the path of a .cpp
+  std::string size;
+  std::vector<std::string> set;  // field=value
+};
+void add_model_options(CLI::App&, ModelOptions&);
+
+struct CompileOptions {
+  std::string policy = "greedy";
+  std::string plan_file;
+  std::string library = "none";
+  std::string target = "native";
+};
+void add_compile_options(CLI::App&, CompileOptions&);
+
+struct RunOptions {
+  uint64_t seed = 0;
+  int threads = 0;
+};
+void add_seed_option(CLI::App&, RunOptions&);
+void add_threads_option(CLI::App&, RunOptions&);
+
+// A model with its configuration, captured.
+struct Model {
+  const ModelDefinition* definition = nullptr;
+  Overrides values;  // of the configuration, after overrides
+  std::unique_ptr<Program> program;
+
+  const std::string name() const { return definition->name; }
+  std::string size;
+  std::string config_json() const;
+};
+// `config`: a JSON object that overrides fields before --set does.
+Model load(const ModelOptions&, const nlohmann::json& config = {});
+
+// Plans of a --fusion-plan file, by entry: one plan, or an object with one per entry.
+package::Options compile_options(const CompileOptions&);
+package::Source source_of(const Model&, const std::vector<std::string>& entries = {}, bool feed_draws = false);
+package::SessionOptions session_options(const RunOptions&);
+
+// Loads weights into a session: a checkpoint or any safetensors file with the parameters' names. Empty path: the
+// initial values of the seed.
+void set_weights(package::Session&, const Model&, const std::string& path, uint64_t seed);
+
+// Throws `Error` (usage) with the nearest of `names` unless `name` is one of them. `what`: `policy`, `stage`, ...
+void check_choice(const std::string& what, const std::string& name, const std::vector<std::string>& names);
+
+// The file as text; throws `Error` if it cannot be read.
+std::string read_text(const std::string& path);
+std::string bytes_text(int64_t bytes);  // `2.6 MB`
+
+// The verbs: each adds its options and sets what running it does. `status` becomes the exit status.
+void add_train(CLI::App&, int& status);
+void add_sample(CLI::App&, int& status);
+void add_compile(CLI::App&, int& status);
+void add_run(CLI::App&, int& status);
+void add_verify(CLI::App&, int& status);
+void add_bench(CLI::App&, int& status);
+void add_inspect(CLI::App&, int& status);
+void add_list(CLI::App&, int& status);
+
+}  // namespace gmc::tool
