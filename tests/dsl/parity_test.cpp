@@ -1,5 +1,5 @@
 // Models against what PyTorch computes: cases are folders of case.json, params, batch_K, draw, grads_0, params_after
-// and samples (.safetensors), below $GMC_SHARED/parity.
+// and samples (.safetensors), below $GMC_PARITY.
 #include "compiler/graph/interpret.h"
 #include "compiler/transform/pass.h"
 #include "models/builtin.h"
@@ -139,10 +139,10 @@ ParityResult replay(const Program& program, const ParityCase& c) {
 class Parity : public testing::TestWithParam<std::string> {};
 
 TEST_P(Parity, reference_interpreter_reproduces_the_case) {
-  const char* shared = std::getenv("GMC_SHARED");
-  const std::string folder = std::string(shared ? shared : "") + "/parity/" + GetParam();
-  if (!shared || !std::filesystem::exists(folder))
-    GTEST_SKIP() << "GMC_SHARED names no folder with parity/" << GetParam();
+  const char* cases = std::getenv("GMC_PARITY");
+  const std::string folder = std::string(cases ? cases : "") + "/" + GetParam();
+  if (!cases || !std::filesystem::exists(folder))
+    GTEST_SKIP() << "GMC_PARITY names no folder with a case of " << GetParam();
   const ParityCase c(folder);
   Program p;
   load_model(GetParam()).build(p, c.size(), c.overrides());
