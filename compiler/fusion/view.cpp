@@ -60,6 +60,7 @@ std::optional<std::vector<int>> squeeze_dims(const Shape& from, const Shape& to)
 }
 
 void apply_dims(Access& a, const std::vector<int>& map) {
+  if (!a.aligned) return;  // dimensions that mean nothing any more
   for (int& d : a.dims)
     if (d >= 0) d = map[static_cast<size_t>(d)];
 }

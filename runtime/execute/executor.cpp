@@ -176,7 +176,7 @@ Status Context::Impl::bind(const Entry& e, uint64_t entry, const void* const* in
       operands[patches[i].operand] = base ? const_cast<char*>(base) + b.view_offset : nullptr;
       continue;
     }
-    if (b.space == Space::input)
+    if (b.space == Space::input && b.bytes > 0)
       memcpy(layout.buffer(patches[i].buffer), static_cast<const char*>(inputs[b.offset]) + b.view_offset, b.bytes);
   }
   return Status::ok;
@@ -185,7 +185,7 @@ Status Context::Impl::bind(const Entry& e, uint64_t entry, const void* const* in
 void Context::Impl::copy_back(const Entry&, uint64_t entry, void* const* outputs) {
   for (uint64_t i = first_patch[entry]; i < first_patch[entry + 1]; ++i) {
     const Buffer& b = buffer_at(package, patches[i].buffer);
-    if (b.space == Space::output)
+    if (b.space == Space::output && b.bytes > 0)
       memcpy(static_cast<char*>(outputs[b.offset]) + b.view_offset, layout.buffer(patches[i].buffer), b.bytes);
   }
 }
