@@ -2,7 +2,6 @@
 // thing.
 #include "compiler/graph/core_ops.h"
 #include "ops/elementwise.h"
-#include "ops/registry.h"
 
 #include <cmath>
 
@@ -114,9 +113,5 @@ const OpDef bce_with_logits_op{
     .expand = [](Graph&, const Node&, Operands x) { return Vars{softplus(x[0]) - x[0] * x[1]}; },
     .samples = binary_samples,
     .bad_samples = binary_bad_samples};
-
-std::vector<const OpDef*> activation_ops() {
-  return {&relu_op, &softplus_op, &silu_op, &gelu_op, &gelu_tanh_op, &bce_with_logits_op};
-}
 
 }  // namespace gmc::ops

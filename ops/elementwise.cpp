@@ -1,7 +1,6 @@
 // Elementwise primitives. Bounds of the f32 versions: docs/numerics.md.
 #include "ops/elementwise.h"
 #include "compiler/graph/core_ops.h"
-#include "ops/registry.h"
 
 #include <cmath>
 
@@ -112,6 +111,7 @@ const OpDef abs_op{.name = "abs",
                    .category = Category::elementwise,
                    .arity = 1,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return std::fabs(x[0]); },
                    .vjp = [](Args a) { return Vars{a.gradients[0] * sign(a.inputs[0])}; },
                    .samples = positive_samples,
@@ -123,6 +123,7 @@ const OpDef sign_op{
     .category = Category::elementwise,
     .arity = 1,
     .infer = infer_same,
+    .dtypes = numeric,
     .scalar = [](const double* x) { return std::isnan(x[0]) ? x[0] : static_cast<double>((x[0] > 0) - (x[0] < 0)); },
     .vjp = [](Args) { return Vars(1); },
     .samples = positive_samples,
@@ -133,6 +134,7 @@ const OpDef max_op{.name = "max",
                    .category = Category::elementwise,
                    .arity = 2,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return std::isnan(x[0]) || x[0] > x[1] ? x[0] : x[1]; },
                    .vjp =
                        [](Args a) {
@@ -147,6 +149,7 @@ const OpDef min_op{.name = "min",
                    .category = Category::elementwise,
                    .arity = 2,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return std::isnan(x[0]) || x[0] < x[1] ? x[0] : x[1]; },
                    .vjp =
                        [](Args a) {
@@ -156,10 +159,5 @@ const OpDef min_op{.name = "min",
                        },
                    .samples = binary_samples,
                    .bad_samples = binary_bad_samples};
-
-std::vector<const OpDef*> elementwise_ops() {
-  return {&exp_op,   &log_op, &log1p_op, &expm1_op, &tanh_op, &sigmoid_op, &sqrt_op,
-          &rsqrt_op, &erf_op, &abs_op,   &sign_op,  &max_op,  &min_op};
-}
 
 }  // namespace gmc::ops

@@ -3,7 +3,6 @@
 #include "runtime/execute/random.h"
 
 #include "ops/elementwise.h"
-#include "ops/registry.h"
 #include "runtime/base/error.h"
 
 namespace gmc::ops {
@@ -67,7 +66,5 @@ const OpDef random_op{
                                         {{}, with("dtype", "i32"), "draws are f32, got i32"},
                                         {{}, {}, "attribute 'distribution' is missing"}};
         }};
-
-std::vector<const OpDef*> random_ops() { return {&random_op}; }
 
 }  // namespace gmc::ops

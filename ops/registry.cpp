@@ -1,14 +1,16 @@
 #include "ops/registry.h"
 
 #include "compiler/graph/core_ops.h"
+#include "ops/op_list.h"
+
+#include <iterator>
 
 namespace gmc::ops {
 
 const std::vector<const graph::OpDef*>& registry() {
   static const std::vector<const graph::OpDef*> all = [] {
     std::vector<const graph::OpDef*> out = graph::core_ops();
-    for (const auto& family : {elementwise_ops(), activation_ops(), softmax_ops(), random_ops()})
-      out.insert(out.end(), family.begin(), family.end());
+    out.insert(out.end(), std::begin(op_list), std::end(op_list));
     return out;
   }();
   return all;

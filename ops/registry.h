@@ -7,11 +7,6 @@
 
 namespace gmc::ops {
 
-std::vector<const graph::OpDef*> elementwise_ops();
-std::vector<const graph::OpDef*> activation_ops();
-std::vector<const graph::OpDef*> softmax_ops();
-std::vector<const graph::OpDef*> random_ops();
-
 // In a fixed order; names are unique.
 const std::vector<const graph::OpDef*>& registry();
 

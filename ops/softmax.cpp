@@ -1,7 +1,6 @@
 // Softmax and its logarithm along one axis (attribute `axis`, from 0).
 #include "compiler/graph/core_ops.h"
 #include "ops/elementwise.h"
-#include "ops/registry.h"
 #include "runtime/base/error.h"
 
 namespace gmc::ops {
@@ -84,7 +83,5 @@ const OpDef log_softmax_op{.name = "log_softmax",
                                },
                            .samples = samples_along,
                            .bad_samples = bad_samples_along};
-
-std::vector<const OpDef*> softmax_ops() { return {&softmax_op, &log_softmax_op}; }
 
 }  // namespace gmc::ops

@@ -10,7 +10,7 @@ using graph::Node;
 
 bool moves(const Node& n) {
   const Category c = n.op->category;
-  return c == Category::broadcast || c == Category::reshape || c == Category::transpose || c == Category::slice;
+  return c == Category::broadcast || c == Category::reshape || c == Category::transpose || c == Category::affine;
 }
 
 // The operand's index that a movement shows at `at`; nothing for a movement that is not understood.

@@ -10,7 +10,7 @@ namespace gmc::fusion {
 namespace {
 
 bool is_movement(Category c) {
-  return c == Category::broadcast || c == Category::reshape || c == Category::transpose || c == Category::slice;
+  return c == Category::broadcast || c == Category::reshape || c == Category::transpose || c == Category::affine;
 }
 
 // The strides of the same elements under another shape, if row-major order over `from` with these strides can be walked

@@ -7,14 +7,16 @@ const OpDef add_op{.name = "add",
                    .category = Category::elementwise,
                    .arity = 2,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return x[0] + x[1]; },
                    .vjp = [](const VjpArguments& a) { return std::vector<Var>{a.gradients[0], a.gradients[0]}; },
                    .simplify =
                        [](Graph& g, const Node&, Vars x) {
-                         // x + -0 is x for every x; x + 0 is not (-0 + 0 is 0).
+                         // x + -0 is x for every x; x + 0 is not (-0 + 0 is 0) but for integers.
                          for (int i : {0, 1}) {
                            const Node& n = g.node(x[static_cast<size_t>(i)].value);
-                           if (n.op == &constant_op && n.number("value") == 0 && std::signbit(n.number("value")))
+                           if (n.op != &constant_op || n.number("value") != 0) continue;
+                           if (std::signbit(n.number("value")) || !is_float(n.types[0].dtype))
                              return x[static_cast<size_t>(1 - i)];
                          }
                          return Var{};
@@ -26,6 +28,7 @@ const OpDef sub_op{.name = "sub",
                    .category = Category::elementwise,
                    .arity = 2,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return x[0] - x[1]; },
                    .vjp = [](const VjpArguments& a) { return std::vector<Var>{a.gradients[0], -a.gradients[0]}; },
                    .samples = binary_samples,
@@ -35,6 +38,7 @@ const OpDef mul_op{.name = "mul",
                    .category = Category::elementwise,
                    .arity = 2,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return x[0] * x[1]; },
                    .vjp =
                        [](const VjpArguments& a) {
@@ -57,6 +61,7 @@ const OpDef div_op{.name = "div",
                    .category = Category::elementwise,
                    .arity = 2,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return x[0] / x[1]; },
                    .vjp =
                        [](const VjpArguments& a) {
@@ -81,6 +86,7 @@ const OpDef neg_op{.name = "neg",
                    .category = Category::elementwise,
                    .arity = 1,
                    .infer = infer_same,
+                   .dtypes = numeric,
                    .scalar = [](const double* x) { return -x[0]; },
                    .vjp = [](const VjpArguments& a) { return std::vector<Var>{-a.gradients[0]}; },
                    .simplify =
@@ -95,6 +101,7 @@ const OpDef less_op{.name = "less",
                     .category = Category::elementwise,
                     .arity = 2,
                     .infer = infer_compare,
+                    .dtypes = numeric,
                     .scalar = [](const double* x) { return x[0] < x[1] ? 1.0 : 0.0; },
                     .vjp = [](const VjpArguments&) { return std::vector<Var>(2); },
                     .samples = binary_samples,
@@ -104,6 +111,7 @@ const OpDef equal_op{.name = "equal",
                      .category = Category::elementwise,
                      .arity = 2,
                      .infer = infer_compare,
+                     .dtypes = any_dtype,
                      .scalar = [](const double* x) { return x[0] == x[1] ? 1.0 : 0.0; },
                      .vjp = [](const VjpArguments&) { return std::vector<Var>(2); },
                      .samples = binary_samples,
@@ -119,6 +127,8 @@ const OpDef select_op{
       if (t[0].shape != t[1].shape) fail("shapes differ: {} and {}", to_string(t[0].shape), to_string(t[1].shape));
       return {t[1]};
     },
+    .dtypes = any_dtype,
+    .typed = 1,
     .scalar = [](const double* x) { return x[0] != 0 ? x[1] : x[2]; },
     .vjp =
         [](const VjpArguments& a) {
@@ -136,6 +146,8 @@ const OpDef select_op{
               {{{boolean, {3}}, {f32, {2}}, {f32, {2}}}, {}, "shapes differ: [3] and [2]"}};
         }};
 
+// To an integer: toward zero from a floating value, saturated, NaN gives 0; from an integer the low bits are kept. To
+// bool: whether it is not 0. To a narrower floating dtype: to nearest, ties to even.
 const OpDef cast_op{
     .name = "cast",
     .category = Category::elementwise,
@@ -143,6 +155,7 @@ const OpDef cast_op{
     .infer = [](Types t, const Attributes& a) -> std::vector<TensorType> {
       return {TensorType{get_dtype(a), t[0].shape}};
     },
+    .dtypes = any_dtype,
     .scalar = [](const double* x) { return x[0]; },
     .vjp =
         [](const VjpArguments& a) {

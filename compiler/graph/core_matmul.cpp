@@ -16,8 +16,8 @@ const OpDef matmul_op{
     .arity = 2,
     .infer = [](Types t, const Attributes& a) -> std::vector<TensorType> {
       const Shape &x = t[0].shape, &y = t[1].shape;
-      if (t[0].dtype != t[1].dtype || !is_float(t[0].dtype))
-        fail("expected two operands of one floating dtype, got {} and {}", name_of(t[0].dtype), name_of(t[1].dtype));
+      if (t[0].dtype != t[1].dtype)
+        fail("expected two operands of one dtype, got {} and {}", name_of(t[0].dtype), name_of(t[1].dtype));
       if (x.size() < 2 || y.size() != x.size())
         fail("expected two matrices of one rank, got {} x {}", to_string(x), to_string(y));
       const size_t r = x.size();
@@ -30,6 +30,7 @@ const OpDef matmul_op{
       out.shape.insert(out.shape.end(), {m, n});
       return {out};
     },
+    .dtypes = numeric,
     .reference =
         [](const ReferenceArguments& a) {
           const bool ta = a.node.flag("transpose_a"), tb = a.node.flag("transpose_b");
@@ -73,7 +74,7 @@ const OpDef matmul_op{
         [] {
           return std::vector<BadSample>{{{{f32, {2, 3}}, {f32, {4, 5}}}, {}, "inner sizes differ: [2, 3] x [4, 5]"},
                                         {{{f32, {2, 3}}, {f32, {3}}}, {}, "expected two matrices of one rank"},
-                                        {{{f32, {2, 3}}, {f64, {3, 4}}}, {}, "of one floating dtype, got f32 and f64"}};
+                                        {{{f32, {2, 3}}, {f64, {3, 4}}}, {}, "of one dtype, got f32 and f64"}};
         }};
 
 }  // namespace gmc::graph

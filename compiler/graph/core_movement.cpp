@@ -22,6 +22,7 @@ const OpDef broadcast_op{
       byte_size(t[0].dtype, to);
       return {TensorType{t[0].dtype, to}};
     },
+    .dtypes = any_dtype,
     .reference =
         [](const ReferenceArguments& a) {
           const Shape& to = a.node.types[0].shape;
@@ -77,6 +78,7 @@ const OpDef reshape_op{
              to_string(to), element_count(to));
       return {TensorType{t[0].dtype, to}};
     },
+    .dtypes = any_dtype,
     .reference = [](const ReferenceArguments& a) { return Reference{a.node.types[0].shape, a.inputs[0]->values}; },
     .vjp = [](const VjpArguments& a) { return std::vector<Var>{reshape(a.gradients[0], a.inputs[0].shape())}; },
     .simplify = [](Graph& g, const Node& n, Vars x) { return g.type(x[0].value) == n.types[0] ? x[0] : Var{}; },
@@ -110,6 +112,7 @@ const OpDef transpose_op{.name = "transpose",
                            for (int64_t d : perm) out.shape.push_back(t[0].shape[static_cast<size_t>(d)]);
                            return {out};
                          },
+                         .dtypes = any_dtype,
                          .reference =
                              [](const ReferenceArguments& a) {
                                const Shape from = dense_strides(a.inputs[0]->shape);

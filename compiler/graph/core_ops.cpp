@@ -6,27 +6,10 @@
 #include <numeric>
 
 namespace gmc::graph {
-namespace {
-
-std::vector<TensorType> infer_declared(Types, const Attributes& attributes) {
-  const Shape& shape = get<std::vector<int64_t>>(attributes, "shape");
-  const TensorType type{get_dtype(attributes), shape};
-  byte_size(type.dtype, shape);
-  return {type};
-}
-
-Reference splat(const ReferenceArguments& a) {
-  const Shape& shape = a.node.types[0].shape;
-  return {shape, std::vector<double>(static_cast<size_t>(element_count(shape)), a.node.number("value"))};
-}
-
-}  // namespace
-
 // ---- rules shared by many ops --------------------------------------------------------------------------------------
 
 std::vector<TensorType> infer_same(Types types, const Attributes&) {
   for (const TensorType& t : types) {
-    if (!is_float(t.dtype)) fail("expected a floating dtype, got {}", name_of(t.dtype));
     if (!(t == types[0])) fail("operands differ: {} and {}", to_string(types[0]), to_string(t));
   }
   return {types[0]};
@@ -51,32 +34,21 @@ std::vector<Sample> binary_samples() {
   return samples;
 }
 std::vector<BadSample> unary_bad_samples() {
-  return {{{{i32, {2}}}, {}, "expected a floating dtype, got i32"},
-          {{{boolean, {2}}}, {}, "expected a floating dtype, got bool"},
-          {{}, {}, "expected 1 operands, got 0"}};
+  return {{{{boolean, {2}}}, {}, "dtype, got bool"},
+          {{}, {}, "expected 1 operands, got 0"},
+          {{{f32, {2}}, {f32, {2}}}, {}, "expected 1 operands, got 2"}};
 }
 std::vector<BadSample> binary_bad_samples() {
   return {{{{f32, {2}}, {f32, {3}}}, {}, "operands differ: f32[2] and f32[3]"},
           {{{f32, {2}}, {f64, {2}}}, {}, "operands differ: f32[2] and f64[2]"},
-          {{{i64, {2}}, {i64, {2}}}, {}, "expected a floating dtype, got i64"},
           {{{f32, {2}}}, {}, "expected 2 operands, got 1"}};
 }
 
-// ---- values from outside -------------------------------------------------------------------------------------------
-
-const OpDef input_op{.name = "input", .category = Category::input, .arity = 0, .infer = infer_declared};
-
-const OpDef constant_op{.name = "constant",
-                        .category = Category::constant,
-                        .arity = 0,
-                        .infer = infer_declared,
-                        .reference = splat,
-                        .cost = 0};
-
 std::vector<const OpDef*> core_ops() {
-  return {&input_op,     &constant_op, &add_op,    &sub_op,    &mul_op,          &div_op,
-          &neg_op,       &less_op,     &equal_op,  &select_op, &broadcast_op,    &reshape_op,
-          &transpose_op, &reduce_op,   &matmul_op, &cast_op,   &stop_gradient_op};
+  return {&input_op,   &constant_op,  &literal_op, &index_op,        &add_op,     &sub_op,  &mul_op,
+          &div_op,     &neg_op,       &less_op,    &equal_op,        &select_op,  &cast_op, &broadcast_op,
+          &reshape_op, &transpose_op, &slice_op,   &pad_op,          &windows_op, &skew_op, &gather_op,
+          &scatter_op, &reduce_op,    &matmul_op,  &stop_gradient_op};
 }
 
 // ---- builders ------------------------------------------------------------------------------------------------------
@@ -119,19 +91,6 @@ std::vector<int64_t> shape_attribute(const Shape& shape) { return shape; }
 Var number(Var like, double value) { return constant(*like.graph, value, {like.type().dtype, {}}); }
 }  // namespace
 
-Var input(Graph& g, const std::string& name, const std::string& role, TensorType type) {
-  return {&g, g.add(input_op, {},
-                    {{"name", name},
-                     {"role", role},
-                     {"dtype", std::string(name_of(type.dtype))},
-                     {"shape", shape_attribute(type.shape)}})};
-}
-Var constant(Graph& g, double value, TensorType type) {
-  return {
-      &g,
-      g.add(constant_op, {},
-            {{"value", value}, {"dtype", std::string(name_of(type.dtype))}, {"shape", shape_attribute(type.shape)}})};
-}
 Var operator+(Var a, Var b) { return apply_elementwise(add_op, {a, b}); }
 Var operator-(Var a, Var b) { return apply_elementwise(sub_op, {a, b}); }
 Var operator*(Var a, Var b) { return apply_elementwise(mul_op, {a, b}); }

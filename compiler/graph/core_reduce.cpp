@@ -9,7 +9,7 @@ namespace gmc::graph {
 namespace {
 
 struct Monoid {
-  const char* name;
+  std::string name;
   double identity;
   double (*combine)(double, double);
 };
@@ -34,8 +34,9 @@ const OpDef reduce_op{
     .category = Category::reduce,
     .arity = 1,
     .infer = [](Types t, const Attributes& a) -> std::vector<TensorType> {
-      if (!is_float(t[0].dtype)) fail("expected a floating dtype, got {}", name_of(t[0].dtype));
-      monoid_named(get<std::string>(a, "monoid"));
+      const std::string& monoid = monoid_named(get<std::string>(a, "monoid")).name;
+      if (t[0].dtype == boolean && monoid != "max" && monoid != "min")
+        fail("expected max or min of bool, got {}", monoid);
       const Shape& axes = get<std::vector<int64_t>>(a, "axes");
       TensorType out{t[0].dtype, {}};
       const auto rank = static_cast<int64_t>(t[0].shape.size());
@@ -47,6 +48,7 @@ const OpDef reduce_op{
           out.shape.push_back(t[0].shape[static_cast<size_t>(d)]);
       return {out};
     },
+    .dtypes = any_dtype,
     .reference =
         [](const ReferenceArguments& a) {
           const Monoid& monoid = monoid_named(a.node.text("monoid"));
@@ -58,7 +60,8 @@ const OpDef reduce_op{
           for (size_t d = 0; d < from.size(); ++d)
             if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end()) strides[d] = to[kept++];
           Reference out{a.node.types[0].shape, {}};
-          out.values.assign(static_cast<size_t>(element_count(out.shape)), monoid.identity);
+          const double identity = to_dtype(a.node.types[0].dtype, f64, monoid.identity);
+          out.values.assign(static_cast<size_t>(element_count(out.shape)), identity);
           for_each_element(from, strides, 0, [&](int64_t i, int64_t at) {
             double& into = out.values[static_cast<size_t>(at)];
             into = monoid.combine(into, a.inputs[0]->values[static_cast<size_t>(i)]);
@@ -100,7 +103,7 @@ const OpDef reduce_op{
           return std::vector<BadSample>{
               {{{f32, {2}}}, {{"monoid", "avg"}, {"axes", I{0}}}, "unknown monoid 'avg'"},
               {{{f32, {2}}}, {{"monoid", "sum"}, {"axes", I{1}}}, "axes [1] must be increasing and below 1"},
-              {{{i32, {2}}}, {{"monoid", "sum"}, {"axes", I{0}}}, "expected a floating dtype, got i32"}};
+              {{{boolean, {2}}}, {{"monoid", "sum"}, {"axes", I{0}}}, "expected max or min of bool, got sum"}};
         }};
 
 }  // namespace gmc::graph

@@ -22,6 +22,10 @@ inline bool get_flag(const Attributes& attributes, const char* key) {
   return it != attributes.end() && std::holds_alternative<bool>(it->second) && std::get<bool>(it->second);
 }
 
+// The value that an element of dtype `from` becomes in dtype `to`, as `cast` defines it; floating results stay as they
+// are.
+double to_dtype(DType to, DType from, double value);
+
 inline DType get_dtype(const Attributes& attributes) {
   const std::string& name = get<std::string>(attributes, "dtype");
   if (auto dtype = dtype_named(name)) return *dtype;

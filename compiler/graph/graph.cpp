@@ -35,6 +35,41 @@ const std::string& Node::text(const std::string& key) const { return attribute<s
 const std::vector<int64_t>& Node::integers(const std::string& key) const {
   return attribute<std::vector<int64_t>>(*this, key);
 }
+const std::vector<double>& Node::numbers(const std::string& key) const {
+  return attribute<std::vector<double>>(*this, key);
+}
+
+namespace {
+
+std::string describe(Dtypes dtypes) {
+  switch (dtypes) {
+  case floating:
+    return "a floating dtype";
+  case integral:
+    return "an integer dtype";
+  case numeric:
+    return "a numeric dtype";
+  default:
+    break;
+  }
+  std::vector<std::string_view> names;
+  for (DType d : {f32, f16, bf16, f64, i32, i64, i8, u8, boolean})
+    if (dtypes & only(d)) names.push_back(name_of(d));
+  return fmt::format("{}", fmt::join(names, " or "));
+}
+
+}  // namespace
+
+std::vector<TensorType> infer_types(const OpDef& op, std::span<const TensorType> operands,
+                                    const Attributes& attributes) {
+  if (op.arity >= 0 && operands.size() != static_cast<size_t>(op.arity))
+    fail("expected {} operands, got {}", op.arity, operands.size());
+  if (const auto typed = static_cast<size_t>(op.typed); typed < operands.size()) {
+    const DType dtype = operands[typed].dtype;
+    if (!(op.dtypes & only(dtype))) fail("expected {}, got {}", describe(op.dtypes), name_of(dtype));
+  }
+  return op.infer(operands, attributes);
+}
 
 std::string Graph::unique_name(const std::string& base) {
   const int used = names_[base]++;
@@ -48,9 +83,7 @@ Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attribut
   for (Value v : inputs) operands.push_back(type(v));
   Node node;
   try {
-    if (op.arity >= 0 && operands.size() != static_cast<size_t>(op.arity))
-      fail("expected {} operands, got {}", op.arity, operands.size());
-    node.types = op.infer(operands, attributes);
+    node.types = infer_types(op, operands, attributes);
   } catch (const Error& e) {
     throw Error(diagnose(*this, fmt::format("{}: {}", op.name, e.what()), inputs));
   }

@@ -6,7 +6,9 @@
 #include "compiler/graph/op.h"
 
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace gmc::graph {
 
@@ -18,7 +20,9 @@ struct Interpretation {
 // another shape.
 Interpretation interpret(const Graph&, const std::map<std::string, Reference>& inputs, uint64_t seed = 0,
                          uint64_t step = 0);
-// One node on given operands.
-Reference interpret_node(const ReferenceArguments&);
+// One node on given operands: its results.
+std::vector<Reference> interpret_node(const ReferenceArguments&);
+// One element of an elementwise node.
+double evaluate(const Node&, std::span<const TensorType> operands, const double* x);
 
 }  // namespace gmc::graph

@@ -3,7 +3,8 @@
 // Semantics at the edges: arithmetic is IEEE 754 in the result's dtype (the interpreter uses f64 throughout); NaN
 // propagates through every elementwise op except `select`'s untaken side; comparisons with NaN are false; `max`/`min`
 // return NaN if either operand is NaN; a reduction over no elements gives its identity; zero-sized tensors are legal
-// everywhere. Values never alias: an update of state makes a new value.
+// everywhere. Integer arithmetic wraps; an integer divided by 0 is 0. Values never alias: an update of state makes a
+// new value.
 #pragma once
 
 #include "runtime/base/shape.h"
@@ -36,7 +37,7 @@ struct Location {
 // `vae.cpp:17:31`.
 std::string to_string(const Location&);
 
-using Attribute = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>;
+using Attribute = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
 using Attributes = std::map<std::string, Attribute>;
 
 // Result `result` of node `node`.
@@ -59,6 +60,7 @@ struct Node {
   double number(const std::string& key) const;                         // must be present
   const std::string& text(const std::string& key) const;               // must be present
   const std::vector<int64_t>& integers(const std::string& key) const;  // must be present
+  const std::vector<double>& numbers(const std::string& key) const;    // must be present
 };
 
 }  // namespace gmc::graph

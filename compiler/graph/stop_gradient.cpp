@@ -8,6 +8,7 @@ const OpDef stop_gradient_op{
     .category = Category::composite,
     .arity = 1,
     .infer = [](std::span<const TensorType> t, const Attributes&) { return std::vector<TensorType>{t[0]}; },
+    .dtypes = any_dtype,
     .vjp = [](const VjpArguments&) { return std::vector<Var>(1); },
     .expand = [](Graph&, const Node&, std::span<const Var> x) { return std::vector<Var>{x[0]}; },
     .samples = unary_samples,

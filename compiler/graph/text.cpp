@@ -23,6 +23,8 @@ std::string print_value(const Attribute& value) {
     }
     std::string operator()(const std::string& v) const { return quote(v); }
     std::string operator()(const std::vector<int64_t>& v) const { return fmt::format("[{}]", fmt::join(v, ",")); }
+    // A list of numbers starts with `#`, so that an empty one and one of whole numbers are told from integers.
+    std::string operator()(const std::vector<double>& v) const { return fmt::format("#[{}]", fmt::join(v, ",")); }
   };
   return std::visit(Printer{}, value);
 }
@@ -86,20 +88,35 @@ public:
     }
     return out;
   }
+  std::vector<double> numbers() {
+    std::vector<double> out;
+    expect("[");
+    while (!accept("]")) {
+      out.push_back(number(",]"));
+      if (!accept(",") && (done() || text_[at_] != ']')) error("expected ',' or ']'");
+    }
+    return out;
+  }
+  // Up to one of `ends`.
+  double number(const char* ends) {
+    const size_t end = std::min(text_.find_first_of(ends, at_), text_.size());
+    const std::string_view digits = text_.substr(at_, end - at_);
+    double value = 0;
+    const auto [stop, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (problem != std::errc() || stop != digits.data() + digits.size()) error("malformed number '{}'", digits);
+    at_ = end;
+    return value;
+  }
   Attribute attribute() {
     if (done()) error("expected a value");
+    if (accept("#")) return numbers();
     if (text_[at_] == '"') return quoted();
     if (text_[at_] == '[') return list();
     if (accept("true")) return true;
     if (accept("false")) return false;
     const size_t end = std::min(text_.find_first_of(",}", at_), text_.size());
-    const std::string_view number = text_.substr(at_, end - at_);
-    if (number.find_first_of(".enai") == std::string_view::npos) return integer();
-    double value = 0;
-    const auto [stop, problem] = std::from_chars(number.data(), number.data() + number.size(), value);
-    if (problem != std::errc() || stop != number.data() + number.size()) error("malformed number '{}'", number);
-    at_ = end;
-    return value;
+    if (text_.substr(at_, end - at_).find_first_of(".enai") == std::string_view::npos) return integer();
+    return number(",}");
   }
 
 private:
@@ -231,11 +248,9 @@ void verify(const Graph& g) {
         fail("node %{} '{}' uses result {} of %{}", i, n.name, v.result, v.node);
       operands.push_back(g.type(v));
     }
-    if (n.op->arity >= 0 && operands.size() != static_cast<size_t>(n.op->arity))
-      fail("node %{} '{}': expected {} operands, got {}", i, n.name, n.op->arity, operands.size());
     std::vector<TensorType> types;
     try {
-      types = n.op->infer(operands, n.attributes);
+      types = infer_types(*n.op, operands, n.attributes);
     } catch (const Error& e) {
       fail("node %{} '{}': {}", i, n.name, e.what());
     }

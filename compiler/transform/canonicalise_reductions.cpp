@@ -10,14 +10,14 @@ namespace gmc::transform {
 // dimension: the reduced axes move to the end (a transpose, if they are not there) and are merged.
 Graph canonicalise_reductions(const Graph& from) {
   return rebuild(from, [](Graph&, const graph::Node& node, std::span<const graph::Var> inputs) {
-    if (node.op->category != graph::Category::reduce) return graph::Var{};
+    if (node.op->category != graph::Category::reduce) return Replacements{};
     const Shape& axes = node.integers("axes");
     const Shape shape = inputs[0].shape();
-    if (axes.empty()) return inputs[0];
+    if (axes.empty()) return Replacements{inputs[0]};
     const auto rank = static_cast<int64_t>(shape.size()), reduced = static_cast<int64_t>(axes.size());
     const bool leading = axes.front() == 0 && axes.back() == reduced - 1;
     if (reduced == rank || (reduced == 1 && axes[0] == rank - 1) || (leading && reduced == rank - 1))
-      return graph::Var{};
+      return Replacements{};
     std::vector<int64_t> perm;
     Shape merged;
     for (int64_t d = 0; d < rank; ++d) {
@@ -33,7 +33,8 @@ Graph canonicalise_reductions(const Graph& from) {
     const bool in_order = std::is_sorted(perm.begin(), perm.end());
     const graph::Var moved = in_order ? inputs[0] : transpose(inputs[0], perm);
     merged.push_back(length);
-    return reduce(reshape(moved, merged), node.text("monoid"), {static_cast<int64_t>(merged.size()) - 1});
+    const auto last = static_cast<int64_t>(merged.size()) - 1;
+    return Replacements{reduce(reshape(moved, merged), node.text("monoid"), {last})};
   });
 }
 

@@ -10,8 +10,14 @@ namespace {
 
 // Numbers by their bits: 0 and -0 differ, and NaN equals itself.
 graph::Attributes exact(graph::Attributes attributes) {
-  for (auto& [name, value] : attributes)
+  for (auto& [name, value] : attributes) {
     if (const double* number = std::get_if<double>(&value)) value = std::bit_cast<int64_t>(*number);
+    if (const auto* numbers = std::get_if<std::vector<double>>(&value)) {
+      std::vector<int64_t> bits;
+      for (double v : *numbers) bits.push_back(std::bit_cast<int64_t>(v));
+      value = std::move(bits);
+    }
+  }
   return attributes;
 }
 
@@ -21,12 +27,12 @@ Graph eliminate_common(const Graph& from) {
   using Key = std::tuple<std::string, std::vector<graph::Value>, graph::Attributes>;
   std::map<Key, graph::Value> seen;
   return rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
-    if (node.types.size() != 1) return graph::Var{};
+    if (node.types.size() != 1) return Replacements{};
     Key key{node.op->name, {}, exact(node.attributes)};
     for (const graph::Var& v : inputs) std::get<1>(key).push_back(v.value);
     auto [it, inserted] = seen.try_emplace(std::move(key));
     if (inserted) it->second = to.copy(node, std::get<1>(it->first));
-    return graph::Var{&to, it->second};
+    return Replacements{{&to, it->second}};
   });
 }
 

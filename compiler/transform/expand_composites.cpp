@@ -13,9 +13,9 @@ Graph expand_composites(const Graph& from) {
   // A composite may expand to composites, so this runs until none is left.
   while (has_composites(g))
     g = rebuild(g, [](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
-      if (node.op->category != graph::Category::composite) return graph::Var{};
+      if (node.op->category != graph::Category::composite) return Replacements{};
       to.context.scope = node.name;
-      return node.op->expand(to, node, inputs).at(0);
+      return node.op->expand(to, node, inputs);
     });
   return g;
 }

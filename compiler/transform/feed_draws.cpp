@@ -13,13 +13,13 @@ Graph feed_draws(const Graph& from, const std::vector<std::string>& names) {
     if (node.op->category == graph::Category::random) ++count[node.text("name")];
   std::vector<std::string> found;
   Graph g = rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var>) {
-    if (node.op->category != graph::Category::random) return graph::Var{};
+    if (node.op->category != graph::Category::random) return Replacements{};
     std::string name = node.text("name");
     // Draws of one name in several scopes are told apart by their scope.
     if (count[name] > 1 && !to.context.scope.empty()) name = to.context.scope + "/" + name;
-    if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) return graph::Var{};
+    if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) return Replacements{};
     found.push_back(name);
-    return graph::input(to, name, "draw", node.types[0]);
+    return Replacements{graph::input(to, name, "draw", node.types[0])};
   });
   for (const std::string& name : names)
     if (std::find(found.begin(), found.end(), name) == found.end())

@@ -14,10 +14,15 @@ Graph fold_constants(const Graph& from) {
     const bool keeps_splat =
         c == Category::elementwise || c == Category::broadcast || c == Category::reshape || c == Category::transpose;
     auto is_constant = [&](const graph::Var& v) { return to.node(v.value).op->category == Category::constant; };
-    if (!keeps_splat || inputs.empty() || !std::all_of(inputs.begin(), inputs.end(), is_constant)) return graph::Var{};
+    if (!keeps_splat || inputs.empty() || !std::all_of(inputs.begin(), inputs.end(), is_constant))
+      return Replacements{};
     double x[4] = {};
-    for (size_t i = 0; i < inputs.size(); ++i) x[i] = to.node(inputs[i].value).number("value");
-    return constant(to, c == Category::elementwise ? node.op->scalar(x) : x[0], node.types[0]);
+    std::vector<graph::TensorType> types;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      x[i] = to.node(inputs[i].value).number("value");
+      types.push_back(inputs[i].type());
+    }
+    return Replacements{constant(to, c == Category::elementwise ? evaluate(node, types, x) : x[0], node.types[0])};
   });
 }
 

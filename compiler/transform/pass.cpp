@@ -40,7 +40,7 @@ Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, con
 }
 
 Graph rebuild(const Graph& from,
-              const std::function<graph::Var(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit) {
+              const std::function<Replacements(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit) {
   Graph to(from.entry());
   std::vector<std::vector<graph::Var>> map;
   for (const graph::Node& node : from.nodes()) {
@@ -53,13 +53,12 @@ Graph rebuild(const Graph& from,
     to.context.location = node.location;
     const size_t slash = node.name.rfind('/');
     to.context.scope = slash == std::string::npos ? "" : node.name.substr(0, slash);
-    std::vector<graph::Var> results(node.types.size());
-    results[0] = visit(to, node, inputs);
-    if (!results[0].valid()) {
+    Replacements results = visit(to, node, inputs);
+    if (results.empty()) {
       const graph::Value copy = to.copy(node, values);
-      for (size_t r = 0; r < results.size(); ++r) results[r] = {&to, {copy.node, static_cast<int32_t>(r)}};
+      for (size_t r = 0; r < node.types.size(); ++r) results.push_back({&to, {copy.node, static_cast<int32_t>(r)}});
     }
-    map.push_back(results);
+    map.push_back(std::move(results));
   }
   std::vector<graph::Output> outputs = from.outputs();
   for (graph::Output& o : outputs)

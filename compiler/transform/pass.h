@@ -36,9 +36,10 @@ Graph run_pipeline(const Graph&, const std::function<void(const Pass&, const Gra
 // scopes hold a draw of one name, the inputs are named `scope/name`.
 Graph feed_draws(const Graph&, const std::vector<std::string>& names = {});
 
-// The one rewrite engine: rebuilds a graph in order. `visit` gets each node with its new operands and returns the value
-// that replaces its result 0 (in the new graph), or an invalid Var to copy the node.
+// The one rewrite engine: rebuilds a graph in order. `visit` gets each node with its new operands and returns the
+// values (in the new graph) that replace its results; none, to copy the node.
+using Replacements = std::vector<graph::Var>;
 Graph rebuild(const Graph&,
-              const std::function<graph::Var(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit);
+              const std::function<Replacements(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit);
 
 }  // namespace gmc::transform

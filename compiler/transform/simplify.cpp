@@ -11,7 +11,7 @@ Graph simplify(const Graph& from) {
       graph::Var simpler;
       if (node.op->simplify) simpler = node.op->simplify(to, node, inputs);
       changed |= simpler.valid();
-      return simpler;
+      return simpler.valid() ? Replacements{simpler} : Replacements{};
     });
     if (changed) g = eliminate_dead(g);
   }

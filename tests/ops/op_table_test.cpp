@@ -29,7 +29,10 @@ Reference random_values(const TensorType& type, const std::string& name, double 
   const uint64_t key = execute::stream_key(0, execute::stream_of(name.c_str()), 0);
   for (int64_t e = 0; e < element_count(type.shape); ++e) {
     const double u = execute::uniform_of(execute::random_word(key, static_cast<uint64_t>(e)));
-    out.values.push_back(type.dtype == DType::boolean ? (u < 0.5 ? 0.0 : 1.0) : low + (high - low) * u);
+    const double v = low + (high - low) * u;
+    out.values.push_back(type.dtype == DType::boolean ? (u < 0.5 ? 0.0 : 1.0)
+                         : is_float(type.dtype)       ? v
+                                                      : std::floor(v));
   }
   return out;
 }

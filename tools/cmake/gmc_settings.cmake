@@ -20,7 +20,7 @@ if(GMC_CCACHE)
 endif()
 
 add_library(gmc_options INTERFACE)
-target_include_directories(gmc_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_include_directories(gmc_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/include)
 target_compile_options(gmc_options INTERFACE -Wall -Wextra -Wconversion -Wshadow)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(gmc_options INTERFACE -Wno-restrict)  # GCC bug 105329: false on std::string concatenation

@@ -20,14 +20,20 @@ const char* category_name(graph::Category c) {
   case Category::input:
     return "input";
   case Category::constant:
+  case Category::literal:
+  case Category::index:
     return "constant";
   case Category::elementwise:
     return "elementwise";
   case Category::broadcast:
   case Category::reshape:
   case Category::transpose:
-  case Category::slice:
+  case Category::affine:
     return "movement";
+  case Category::gather:
+    return "gather";
+  case Category::routine:
+    return "routine";
   case Category::reduce:
     return "reduction";
   case Category::matmul:
