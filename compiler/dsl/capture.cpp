@@ -161,8 +161,8 @@ uint64_t Capture::draw_stream(const std::string& name, const Location& at) {
   return execute::stream_of((graph_->entry() + "/" + path).c_str());
 }
 
-Parameter Capture::optimizer_state(const std::string& name, const Shape& shape) {
-  const Parameter p(shape, {}, StateKind::optimizer);
+Parameter Capture::optimizer_state(const std::string& name, const Shape& shape, const Initialiser& initialiser) {
+  const Parameter p(shape, initialiser, StateKind::optimizer);
   for (size_t i = 0; i < program_.states_.size(); ++i) {
     const State& s = program_.states_[i];
     if (s.name != name) continue;

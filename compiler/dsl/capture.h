@@ -35,7 +35,7 @@ public:
   // The stream of a draw named `name` in the current scope; throws `Error` if it is drawn twice.
   uint64_t draw_stream(const std::string& name, const graph::Location&);
   // A state of an optimiser; that of an earlier entry if there is one of this name.
-  Parameter optimizer_state(const std::string& name, const Shape&);
+  Parameter optimizer_state(const std::string& name, const Shape&, const Initialiser& = {});
   // Throws `Error` if an optimiser of this name was used in this entry.
   void use_optimizer(const std::string& name, const graph::Location&);
   void record_gradient(const std::string& parameter, graph::Value gradient);
