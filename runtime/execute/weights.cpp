@@ -10,8 +10,9 @@
 namespace gmc::execute {
 namespace {
 
-// Names of gmc::DType in safetensors.
+// Names of gmc::DType in safetensors, and which of them is bool.
 constexpr const char* names[] = {"F32", "F16", "BF16", "F64", "I32", "I64", "I8", "U8", "BOOL"};
+constexpr uint32_t bool_dtype = sizeof names / sizeof *names - 1;
 
 struct Text {
   const char* data = nullptr;
@@ -105,6 +106,8 @@ public:
     return take('}');
   }
 
+  const char* at() const { return at_; }
+
   bool at_end() {
     skip_spaces();
     return at_ == end_;
@@ -124,7 +127,10 @@ using ull = unsigned long long;
 struct TypeText {
   char text[256];
   TypeText(Text dtype, const int64_t* extents, uint32_t rank) {
-    int n = snprintf(text, sizeof text, "%.*s [", static_cast<int>(dtype.size < 16 ? dtype.size : 16), dtype.data);
+    int n = 0;
+    for (; n < 16 && static_cast<size_t>(n) < dtype.size; ++n)  // a terminal must not obey what a file holds
+      text[n] = dtype.data[n] >= ' ' && dtype.data[n] <= '~' ? dtype.data[n] : '?';
+    n += snprintf(text + n, sizeof text - static_cast<size_t>(n), " [");
     for (uint32_t i = 0; i < rank; ++i)
       n += snprintf(text + n, sizeof text - static_cast<size_t>(n), i ? ", %lld" : "%lld",
                     static_cast<long long>(extents[i]));
@@ -147,11 +153,19 @@ Status check(const Package* p, const Tensor& t, const Item& item, uint64_t data_
   return Status::ok;
 }
 
+bool are_bools(const char* bytes, uint64_t count) {
+  for (uint64_t i = 0; i < count; ++i)
+    if (bytes[i] != 0 && bytes[i] != 1) return false;
+  return true;
+}
+
 // Finds where each state lies in the data.
 Status locate(const Package* p, Reader reader, const char* data, uint64_t data_bytes, const char** found,
               Message* message) {
+  const char* start = reader.at();
   const auto malformed = [&] {
-    return report(message, Status::invalid, "weights: the safetensors header is malformed");
+    return report(message, Status::invalid, "weights: byte %llu: the safetensors header is malformed",
+                  ull(sizeof(uint64_t)) + ull(reader.at() - start));
   };
   if (!reader.take('{')) return malformed();
   if (!reader.take('}')) {
@@ -166,8 +180,12 @@ Status locate(const Package* p, Reader reader, const char* data, uint64_t data_b
       for (uint32_t i = 0; i < p->state_count; ++i) {
         const Tensor& t = state_at(p, i);
         if (!item.name.is(string_at(p, t.name))) continue;
+        if (found[i]) return report(message, Status::invalid, "weights: '%s' is given twice", string_at(p, t.name));
         if (const Status status = check(p, t, item, data_bytes, message); status != Status::ok) return status;
         found[i] = data + item.begin;
+        if (t.dtype == bool_dtype && !are_bools(found[i], t.bytes))
+          return report(message, Status::invalid, "weights: '%s' is BOOL and holds a byte that is neither 0 nor 1",
+                        string_at(p, t.name));
       }
     } while (reader.take(','));
     if (!reader.take('}')) return malformed();

@@ -76,18 +76,61 @@ TEST(Weights, RefuseWhatDoesNotFit) {
               HasSubstr("'a.weight' is F32 [3, 2], the program expects F32 [2, 3]"));
   EXPECT_THAT(problem(file_of(R"({"a.weight":{"dtype":"F64","shape":[2,3],"data_offsets":[0,48]}})", 48)),
               HasSubstr("is F64 [2, 3]"));
+  EXPECT_THAT(problem(file_of("{\"a.weight\":{\"dtype\":\"F\x1b[2J32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24)),
+              HasSubstr("'a.weight' is F?[2J32 [2, 3], the program expects F32 [2, 3]"));
   EXPECT_THAT(problem(file_of("{}", 0)), HasSubstr("parameter 'a.weight' is missing"));
   EXPECT_THAT(problem("1234567"), HasSubstr("too few"));
   std::string lies = file_of(good, 24);
   std::memset(lies.data(), 0xff, 8);
   EXPECT_THAT(problem(lies), HasSubstr("too few"));
   for (size_t cut = 1; cut < good.size(); ++cut)
-    EXPECT_THAT(problem(file_of(good.substr(0, cut), 24)), HasSubstr("malformed")) << cut;
+    EXPECT_THAT(problem(file_of(good.substr(0, cut), 24)),
+                StartsWith("weights: byte " + std::to_string(8 + cut) + ": "))
+        << cut;
   EXPECT_THAT(
       problem(file_of(R"({"a.weight":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,24]}})", 24)),
       HasSubstr("malformed"));
   EXPECT_THAT(problem(file_of(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 24)),
               HasSubstr("malformed"));
+  EXPECT_THAT(problem(file_of(good.substr(0, good.size() - 1) + "," + good.substr(1), 24)),
+              HasSubstr("'a.weight' is given twice"));
+}
+
+TEST(Weights, BoolsAreZeroOrOne) {
+  PackageBuilder b("flags");
+  b.state("flag", {3}, state_parameter, boolean);
+  Opened model(b.finish(), nullptr);
+  std::string bytes = file_of(R"({"flag":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})", 2);
+  const auto load = [&] { return load_state(*model.context, bytes.data(), bytes.size(), &model.message); };
+  EXPECT_EQ(load(), Status::invalid);  // of another shape
+  bytes = file_of(R"({"flag":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]}})", 3);
+  EXPECT_EQ(load(), Status::invalid);
+  EXPECT_STREQ(model.message.text, "weights: 'flag' is BOOL and holds a byte that is neither 0 nor 1");
+  bytes.back() = 1;
+  EXPECT_EQ(load(), Status::ok) << model.message.text;
+}
+
+// Reads all of a file's beginnings, and the file with each bit flipped in turn: a refusal says why and changes nothing.
+TEST(Weights, DamageIsRefusedOrHarmless) {
+  const std::string good = file_of(
+      R"({"a.weight":{"dtype":"F32","shape":[2,3],"data_offsets":[8,32]},"b.steps":{"dtype":"I64","shape":[],"data_offsets":[0,8]}})",
+      32);
+  EXPECT_EQ(problem(good), "");
+  for (size_t cut = 0; cut < good.size(); ++cut) {
+    // Copied, so that a sanitizer sees a read past the end.
+    const std::vector<char> shorter(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(cut));
+    EXPECT_THAT(problem({shorter.begin(), shorter.end()}), StartsWith("weights: ")) << cut;
+  }
+  size_t refused = 0;
+  for (size_t bit = 0; bit < 8 * (good.size() - 32); ++bit) {
+    std::string damaged = good;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ 1 << bit % 8);
+    const std::string text = problem(damaged);
+    if (text.empty()) continue;
+    EXPECT_THAT(text, StartsWith("weights: ")) << bit;
+    ++refused;
+  }
+  EXPECT_GT(refused, 900u);
 }
 
 }  // namespace
