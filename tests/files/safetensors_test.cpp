@@ -103,7 +103,7 @@ TEST(Safetensors, BitFlipsNeverCrash) {
   const std::vector<std::byte> file = format_safetensors(tensors, {{"key", "value"}});
   // All but those inside names and texts change the meaning.
   EXPECT_GT(refused_bit_flips(file, file.size() - 28,
-                              [](Bytes bytes, const std::string& source) { parse_safetensors(bytes, source); }),
+                              [](Bytes bytes, const std::string& source) { return parse_safetensors(bytes, source); }),
             file.size());
 }
 

@@ -1,11 +1,13 @@
 // What the tests of files share: folders that go away, errors as text, and damage done to valid files.
 #pragma once
 
+#include "runtime/base/tensor.h"
 #include "runtime/files/reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -74,15 +76,20 @@ void expect_truncations_refused(const std::vector<std::byte>& file, Parse parse)
   }
 }
 
-// Flips each bit of the first `count` bytes in turn: the parser accepts the file or throws `Error`, and nothing else.
-// Returns how many of the files it refused.
+inline bool is_whole(const HostTensor& t) { return t.bytes.size() == static_cast<size_t>(byte_size(t.dtype, t.shape)); }
+inline bool is_whole(const TensorMap& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const auto& named) { return is_whole(named.second); });
+}
+
+// Flips each bit of the first `count` bytes in turn: the parser gives whole tensors or throws `Error`, and nothing
+// else. Returns how many of the files it refused.
 template <class Parse>
 size_t refused_bit_flips(const std::vector<std::byte>& file, size_t count, Parse parse) {
   size_t refused = 0;
   for (size_t bit = 0; bit < 8 * count; ++bit) {
     std::vector<std::byte> damaged = file;
     damaged[bit / 8] ^= std::byte{1} << (bit % 8);
-    const std::string error = error_of([&] { parse(damaged, "file"); });
+    const std::string error = error_of([&] { EXPECT_TRUE(is_whole(parse(damaged, "file"))) << "bit " << bit; });
     if (error == "no error") continue;
     EXPECT_THAT(error, has_place()) << "bit " << bit;
     ++refused;
