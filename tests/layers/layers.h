@@ -173,8 +173,8 @@ inline std::vector<std::string> repository_files(const std::filesystem::path& ro
     for (const auto& entry : fs::recursive_directory_iterator(root / folder))
       if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), root).string());
   }
-  for (const auto& entry : fs::directory_iterator(root))
-    if (entry.is_regular_file()) files.push_back(entry.path().filename().string());
+  for (const auto& entry : fs::directory_iterator(root))  // `.git` is a file where the tree is one of several
+    if (entry.is_regular_file() && entry.path().filename() != ".git") files.push_back(entry.path().filename().string());
   std::sort(files.begin(), files.end());
   return files;
 }
