@@ -22,8 +22,8 @@ sources() {
   for pattern in "$@"; do find runtime compiler ops models tools tests -name "$pattern" -print0; done
 }
 
-# build_preset NAME: configures and builds a preset of CMakePresets.json. A build folder that was made elsewhere, for
-# example in a copied tree, is configured anew.
+# build_preset NAME [TARGET...]: configures and builds a preset of CMakePresets.json. A build folder that was made
+# elsewhere, for example in a copied tree, is configured anew.
 build_preset() {
   folder=build-$1
   if [ "$1" = release ]; then folder=build; fi
@@ -32,5 +32,6 @@ build_preset() {
     fresh=--fresh
   fi
   cmake --preset "$1" $fresh
-  cmake --build "$folder" -j "${JOBS:-$(nproc)}"
+  shift
+  cmake --build "$folder" -j "${JOBS:-$(nproc)}" ${1:+--target "$@"}
 }

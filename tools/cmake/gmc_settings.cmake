@@ -40,6 +40,9 @@ if(GMC_SANITIZE)
   endif()
   add_link_options(-fsanitize=${GMC_SANITIZE})
 endif()
+if(GMC_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # counts what was reached; the fuzz targets link libFuzzer
+endif()
 
 # gmc_sources(VAR DIR...): the .cpp files of folders, found again whenever one is added.
 function(gmc_sources var)
