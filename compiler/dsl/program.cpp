@@ -68,6 +68,17 @@ void Program::state(const Part& module, const std::string& prefix, std::source_l
   }
 }
 
+void Program::adopt(State state) {
+  for (const State& s : states_)
+    if (s.name == state.name) fail("state '{}' is given twice", state.name);
+  states_.push_back(std::move(state));
+}
+void Program::adopt(Entry entry) {
+  for (const Entry& e : entries_)
+    if (e.name == entry.name) fail("entry '{}' is given twice", entry.name);
+  entries_.push_back(std::move(entry));
+}
+
 Program::Capturing::Capturing(Program& program, const std::string& name, std::source_location where)
     : capture(std::make_unique<dsl::Capture>(program, name, dsl::location_of(where))) {}
 Program::Capturing::~Capturing() = default;

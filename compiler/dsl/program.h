@@ -61,6 +61,10 @@ public:
     capturing.finish();
   }
 
+  // Takes what was not captured but made by an importer. Throw `Error` for a name that is taken.
+  void adopt(State);
+  void adopt(Entry);
+
 private:
   friend class dsl::Capture;
   struct Capturing {

@@ -64,6 +64,8 @@ inline const std::vector<Door>& doors() {
       {"png.h", {"runtime/files/png.cpp", "tests"}},
       {"zlib.h", {"runtime/files", "tests"}},
       {"CLI/", {"tools"}},
+      {"google/protobuf/", {"tools/onnx"}},
+      {"onnx.pb.h", {"tools/onnx/read.cpp"}},
       {"fmt/", {"runtime/base", "runtime/files", "runtime/artifact", "compiler", "ops", "models", "tools", "tests"}},
       {"nlohmann/",
        {"runtime/files", "compiler/graph", "compiler/dsl", "compiler/fusion", "compiler/package", "tools", "tests"}},

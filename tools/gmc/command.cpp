@@ -14,12 +14,15 @@
 namespace gmc::tool {
 
 void add_model_options(CLI::App& app, ModelOptions& o) {
-  app.add_option("model", o.model, "a workload (see `gmc list models`) or the path of a model's .cpp")
+  app.add_option("model", o.model, "a workload (see `gmc list models`) or the path of a model's .cpp, .onnx or .graph")
       ->required()
       ->type_name("MODEL");
   app.add_option("--size", o.size, "a named configuration, such as tiny or base")->type_name("NAME");
-  app.add_option("--set", o.set, "override a field of the configuration")
+  app.add_option("--set", o.set, "override a field of the configuration, or give a symbolic extent of an ONNX model")
       ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--bind", o.bind, "make an input of an ONNX model a constant")
+      ->type_name("NAME=FILE.npy")
       ->allow_extra_args(false);
 }
 
@@ -59,7 +62,13 @@ std::string text_of(const nlohmann::json& value) {
 
 }  // namespace
 
+TensorMap Model::initial_state(uint64_t seed) const {
+  return definition ? package::initial_state(*program, seed) : weights;
+}
+
 Model load(const ModelOptions& o, const nlohmann::json& config) {
+  if (is_program_file(o.model)) return load_program_file(o);
+  if (!o.bind.empty()) fail_usage("--bind: '{}' is no ONNX model", o.model);
   Model m;
   m.definition = &load_model(o.model);
   m.size = o.size.empty() ? m.definition->sizes.at(0) : o.size;
@@ -117,7 +126,7 @@ package::SessionOptions session_options(const RunOptions& o) {
 }
 
 void set_weights(package::Session& session, const Model& m, const std::string& path, uint64_t seed) {
-  session.set_state(package::initial_state(*m.program, seed), false);
+  session.set_state(m.initial_state(seed), false);
   if (path.empty()) return;
   const TensorMap weights = files::load_safetensors(path);
   try {

@@ -19,9 +19,10 @@ namespace gmc::tool {
 inline constexpr int exit_error = 1, exit_usage = 2, exit_mismatch = 3;
 
 struct ModelOptions {
-  std::string model;  // a workload, or the path of a .cpp
+  std::string model;  // a workload, or the path of a .cpp, .onnx or .graph
   std::string size;
-  std::vector<std::string> set;  // field=value
+  std::vector<std::string> set;   // field=value
+  std::vector<std::string> bind;  // of an ONNX model: input=file.npy
 };
 void add_model_options(CLI::App&, ModelOptions&);
 
@@ -42,16 +43,24 @@ void add_threads_option(CLI::App&, RunOptions&);
 
 // A model with its configuration, captured.
 struct Model {
-  const ModelDefinition* definition = nullptr;
-  Overrides values;  // of the configuration, after overrides
+  const ModelDefinition* definition = nullptr;  // null for a program from a file
+  std::string file_name;                        // its name then
+  TensorMap weights;                            // and what its states start with
+  Overrides values;                             // of the configuration, after overrides
   std::unique_ptr<Program> program;
 
-  const std::string name() const { return definition->name; }
+  std::string name() const { return definition ? definition->name : file_name; }
   std::string size;
   std::string config_json() const;
+  TensorMap initial_state(uint64_t seed) const;
 };
 // `config`: a JSON object that overrides fields before --set does.
 Model load(const ModelOptions&, const nlohmann::json& config = {});
+
+// A program from a file: an ONNX model, or what `gmc import` made of one.
+bool is_program_file(const std::string& path);
+Model load_program_file(const ModelOptions&);
+std::string weights_path(const std::string& graph_path);
 
 // Plans of a --fusion-plan file, by entry: one plan, or an object with one per entry.
 package::Options compile_options(const CompileOptions&);
@@ -78,5 +87,6 @@ void add_verify(CLI::App&, int& status);
 void add_bench(CLI::App&, int& status);
 void add_inspect(CLI::App&, int& status);
 void add_list(CLI::App&, int& status);
+void add_import(CLI::App&, int& status);
 
 }  // namespace gmc::tool

@@ -48,7 +48,7 @@ void write_text(const std::string& path, const std::string& text) {
 
 std::string weights_to_embed(const Model& model, const package::Compiled& compiled, const ArtifactOptions& o) {
   if (o.embed == "never") return {};
-  TensorMap state = package::initial_state(*model.program, o.run.seed);
+  TensorMap state = model.initial_state(o.run.seed);
   if (!o.weights.empty()) {
     const TensorMap given = files::load_safetensors(o.weights);
     std::string problems;

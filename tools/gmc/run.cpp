@@ -26,8 +26,13 @@ std::pair<std::string, std::string> split(const std::string& text, const char* f
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-void run(const EntryOptions& o) {
+void run(const EntryOptions& given) {
+  EntryOptions o = given;
   const Model model = load(o.model);
+  if (o.entry.empty()) {
+    if (model.program->entries().size() != 1) fail_usage("--entry: '{}' has several entries", model.name());
+    o.entry = model.program->entries()[0].name;
+  }
   package::Session session(package::compile(source_of(model, {o.entry}, o.feed_draws), compile_options(o.compile)),
                            session_options(o.run));
   set_weights(session, model, o.weights, o.run.seed);
@@ -68,7 +73,7 @@ void add_run(CLI::App& app, int&) {
   auto o = std::make_shared<EntryOptions>();
   CLI::App* verb = app.add_subcommand("run", "run one entry of a model once");
   add_model_options(*verb, o->model);
-  verb->add_option("--entry", o->entry, "which entry, such as eval")->required();
+  verb->add_option("--entry", o->entry, "which entry, such as eval; may be left out if there is one");
   verb->add_option("--input", o->inputs, "an input of the entry; may be repeated")
       ->type_name("NAME=FILE.npy")
       ->allow_extra_args(false);

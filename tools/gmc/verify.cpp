@@ -8,6 +8,7 @@
 #include "runtime/files/safetensors.h"
 #include "tools/gmc/judge.h"
 #include "tools/gmc/replay.h"
+#include "tools/gmc/verify_onnx.h"
 
 #include <filesystem>
 #include <span>
@@ -19,8 +20,8 @@ struct VerifyOptions {
   ModelOptions model;
   CompileOptions compile;
   RunOptions run;
-  std::string directory, backend = "jit", out, device = "cpu";
-  bool json = false;
+  std::string directory, backend = "jit", out, device = "cpu", onnx;
+  bool json = false, verbose = false;
 };
 
 bool exists(const std::string& path) { return std::filesystem::exists(path); }
@@ -42,7 +43,7 @@ nlohmann::json read_case(const std::string& directory) {
 
 // The initial state: the case's tensors, and for the rest (what the optimiser remembers) the program's own.
 TensorMap initial_state(const Model& model, const TensorMap& given) {
-  TensorMap state = package::initial_state(*model.program, 0);
+  TensorMap state = model.initial_state(0);
   std::string problems;
   for (const auto& [name, tensor] : given) {
     auto it = state.find(name);
@@ -142,21 +143,30 @@ void add_verify(CLI::App& app, int& status) {
   auto o = std::make_shared<VerifyOptions>();
   CLI::App* verb = app.add_subcommand("verify", "replay a parity case and compare");
   add_model_options(*verb, o->model);
+  verb->get_option("model")->required(false);
   verb->add_option(
           "--case", o->directory,
           "folder with case.json, params, batch_K, draw and, to be compared, grads_0, params_after and samples")
-      ->required()
+      ->type_name("DIR");
+  verb->add_option("--onnx", o->onnx, "a tree of ONNX's test folders (model.onnx, test_data_set_*): no model, no case")
       ->type_name("DIR");
   verb->add_option("--backend", o->backend, "interp (f64, plain loops), jit or aot (a linked executable)")
       ->capture_default_str();
   verb->add_option("--device", o->device, "cpu")->capture_default_str();
   verb->add_option("--out", o->out, "write losses.json, grads_0, params_after and samples there")->type_name("DIR");
   verb->add_flag("--json", o->json, "print the errors as JSON");
+  verb->add_flag("--verbose", o->verbose, "with --onnx, name the tests that pass, too");
   add_threads_option(*verb, o->run);
   add_compile_options(*verb, o->compile);
   verb->footer("\nExits with 3 if an error is past the case's limit.\nExample: gmc verify vae-mlp --case "
                "parity/vae-mlp --backend=aot");
   verb->callback([o, &status] {
+    if (!o->onnx.empty()) {
+      if (!o->model.model.empty() || !o->directory.empty()) fail_usage("--onnx: it takes no model and no --case");
+      if (!verify_onnx({o->onnx, o->backend, o->verbose}, o->compile, o->run)) status = exit_mismatch;
+      return;
+    }
+    if (o->model.model.empty() || o->directory.empty()) fail_usage("expected MODEL --case DIR, or --onnx DIR");
     try {
       verify(*o, status);
     } catch (const nlohmann::json::exception& e) {
