@@ -1,66 +1,26 @@
 #include "ops/ops.h"
 
-#include "compiler/dsl/capture.h"
 #include "compiler/transform/differentiate.h"
+#include "ops/call.h"
 #include "ops/elementwise.h"
-#include "runtime/base/error.h"
-
-#include <algorithm>
 
 namespace gmc {
 
 using dsl::Call;
-using graph::Attributes;
-using graph::OpDef;
 using graph::Var;
+using ops::along;
+using ops::axis_of;
+using ops::binary;
+using ops::unary;
 
 namespace {
-
-Tensor unary(const OpDef& op, At x) {
-  const Call call(op.name, {x});
-  return call.result(graph::apply(op, {call[0]}));
-}
-
-Tensor binary(const OpDef& op, At a, At b) {
-  const Call call(op.name, {a, b});
-  return call.result(graph::apply_elementwise(op, {call[0], call[1]}));
-}
-
-int64_t axis_of(const Call& call, int64_t axis, int64_t rank) {
-  if (axis < -rank || axis >= rank) call.fail(fmt::format("axis {} is out of range for {} dimensions", axis, rank));
-  return axis < 0 ? axis + rank : axis;
-}
-
-// Sorted, not negative; all if `axes` is empty.
-Axes axes_of(const Call& call, const Axes& axes, const Shape& shape) {
-  const auto rank = static_cast<int64_t>(shape.size());
-  Axes out;
-  for (int64_t axis : axes) out.push_back(axis_of(call, axis, rank));
-  if (axes.empty())
-    for (int64_t d = 0; d < rank; ++d) out.push_back(d);
-  std::sort(out.begin(), out.end());
-  if (std::adjacent_find(out.begin(), out.end()) != out.end())
-    call.fail(fmt::format("axes {} name a dimension twice", to_string(axes)));
-  return out;
-}
-
-Var keep_dims(Var reduced, Shape shape, const Axes& axes, bool keep) {
-  if (!keep) return reduced;
-  for (int64_t axis : axes) shape[static_cast<size_t>(axis)] = 1;
-  return graph::reshape(reduced, shape);
-}
 
 Tensor reduced(const char* name, const char* monoid, At x, const Axes& axes, bool keep) {
   const Call call(name, {x});
   const Shape shape = call[0].shape();
-  const Axes over = axes_of(call, axes, shape);
-  return call.result(keep_dims(graph::reduce(call[0], monoid, over), shape, over, keep));
-}
-
-Tensor along(const OpDef& op, At x, int64_t axis) {
-  const Call call(op.name, {x});
-  const auto rank = static_cast<int64_t>(call[0].shape().size());
-  return call.result(graph::apply(op, {call[0]}, {{"axis", axis_of(call, axis, rank)}}));
+  const Axes over = ops::axes_of(call, axes, shape);
+  const Var y = over.empty() ? call[0] : graph::reduce(call[0], monoid, over);
+  return call.result(ops::keep_dims(y, shape, over, keep));
 }
 
 }  // namespace
@@ -76,6 +36,52 @@ Tensor rsqrt(At x) { return unary(ops::rsqrt_op, x); }
 Tensor erf(At x) { return unary(ops::erf_op, x); }
 Tensor abs(At x) { return unary(ops::abs_op, x); }
 Tensor sign(At x) { return unary(ops::sign_op, x); }
+Tensor sin(At x) { return unary(ops::sin_op, x); }
+Tensor cos(At x) { return unary(ops::cos_op, x); }
+Tensor tan(At x) { return unary(ops::tan_op, x); }
+Tensor asin(At x) { return unary(ops::asin_op, x); }
+Tensor acos(At x) { return unary(ops::acos_op, x); }
+Tensor atan(At x) { return unary(ops::atan_op, x); }
+Tensor sinh(At x) { return unary(ops::sinh_op, x); }
+Tensor cosh(At x) { return unary(ops::cosh_op, x); }
+Tensor asinh(At x) { return unary(ops::asinh_op, x); }
+Tensor acosh(At x) { return unary(ops::acosh_op, x); }
+Tensor atanh(At x) { return unary(ops::atanh_op, x); }
+Tensor exp2(At x) { return unary(ops::exp2_op, x); }
+Tensor log2(At x) { return unary(ops::log2_op, x); }
+Tensor log10(At x) { return unary(ops::log10_op, x); }
+Tensor erfinv(At x) { return unary(ops::erfinv_op, x); }
+Tensor floor(At x) { return unary(ops::floor_op, x); }
+Tensor ceil(At x) { return unary(ops::ceil_op, x); }
+Tensor trunc(At x) { return unary(ops::trunc_op, x); }
+Tensor round(At x) { return unary(ops::round_op, x); }
+Tensor is_nan(At x) { return unary(ops::is_nan_op, x); }
+Tensor is_inf(At x) { return unary(ops::is_inf_op, x); }
+Tensor logical_not(At x) { return unary(ops::logical_not_op, x); }
+Tensor square(At x) { return unary(ops::square_op, x); }
+Tensor reciprocal(At x) { return unary(ops::reciprocal_op, x); }
+Tensor erfc(At x) { return unary(ops::erfc_op, x); }
+Tensor log_sigmoid(At x) { return unary(ops::log_sigmoid_op, x); }
+Tensor mish(At x) { return unary(ops::mish_op, x); }
+Tensor softsign(At x) { return unary(ops::softsign_op, x); }
+Tensor atan2(At a, At b) { return binary(ops::atan2_op, a, b); }
+Tensor pow(At a, At b) { return binary(ops::pow_op, a, b); }
+Tensor fmod(At a, At b) { return binary(ops::fmod_op, a, b); }
+Tensor mod(At a, At b) { return binary(ops::mod_op, a, b); }
+Tensor bit_and(At a, At b) { return binary(ops::bit_and_op, a, b); }
+Tensor bit_or(At a, At b) { return binary(ops::bit_or_op, a, b); }
+Tensor bit_xor(At a, At b) { return binary(ops::bit_xor_op, a, b); }
+Tensor shift_left(At a, At b) { return binary(ops::shift_left_op, a, b); }
+Tensor shift_right(At a, At b) { return binary(ops::shift_right_op, a, b); }
+Tensor less_equal(At a, At b) { return binary(ops::less_equal_op, a, b); }
+Tensor greater(At a, At b) { return binary(ops::greater_op, a, b); }
+Tensor greater_equal(At a, At b) { return binary(ops::greater_equal_op, a, b); }
+Tensor not_equal(At a, At b) { return binary(ops::not_equal_op, a, b); }
+Tensor logical_and(At a, At b) { return binary(ops::logical_and_op, a, b); }
+Tensor logical_or(At a, At b) { return binary(ops::logical_or_op, a, b); }
+Tensor logical_xor(At a, At b) { return binary(ops::logical_xor_op, a, b); }
+Tensor floor_divide(At a, At b) { return binary(ops::floor_divide_op, a, b); }
+Tensor log_add_exp(At a, At b) { return binary(ops::log_add_exp_op, a, b); }
 Tensor maximum(At a, At b) { return binary(ops::max_op, a, b); }
 Tensor minimum(At a, At b) { return binary(ops::min_op, a, b); }
 Tensor relu(At x) { return unary(ops::relu_op, x); }
@@ -85,29 +91,9 @@ Tensor gelu(At x) { return unary(ops::gelu_op, x); }
 Tensor gelu_tanh(At x) { return unary(ops::gelu_tanh_op, x); }
 Tensor bce_with_logits(At logits, At targets) { return binary(ops::bce_with_logits_op, logits, targets); }
 Tensor less(At a, At b) { return binary(graph::less_op, a, b); }
-Tensor greater(At a, At b) { return binary(graph::less_op, b, a); }
 Tensor equal(At a, At b) { return binary(graph::equal_op, a, b); }
 Tensor stop_gradient(At x) { return unary(graph::stop_gradient_op, x); }
 Tensor where(At condition, At a, At b) { return select(condition, a, b); }
-
-Tensor square(At x) {
-  const Call call("square", {x});
-  return call.result(call[0] * call[0]);
-}
-
-Tensor leaky_relu(At x, double slope) {
-  const Call call("leaky_relu", {x});
-  const Var v = call[0], zero = graph::constant(*v.graph, 0, {v.type().dtype, {}});
-  return call.result(graph::select(graph::less(v, zero), v * slope, v));
-}
-
-Tensor elu(At x, double alpha) {
-  const Call call("elu", {x});
-  const Var v = call[0], zero = graph::constant(*v.graph, 0, {v.type().dtype, {}});
-  // The untaken side stays finite, so that its gradient is 0 and not NaN.
-  const Var below = graph::apply(ops::expm1_op, {graph::apply_elementwise(ops::min_op, {v, zero})}) * alpha;
-  return call.result(graph::select(graph::less(v, zero), below, v));
-}
 
 Tensor select(At condition, At a, At b) {
   const Call call("select", {condition, a, b});
@@ -122,16 +108,6 @@ Tensor cast(At x, DType to) {
 Tensor sum(At x, const Axes& axes, bool keep) { return reduced("sum", "sum", x, axes, keep); }
 Tensor max(At x, const Axes& axes, bool keep) { return reduced("max", "max", x, axes, keep); }
 Tensor min(At x, const Axes& axes, bool keep) { return reduced("min", "min", x, axes, keep); }
-
-Tensor mean(At x, const Axes& axes, bool keep) {
-  const Call call("mean", {x});
-  const Shape shape = call[0].shape();
-  const Axes over = axes_of(call, axes, shape);
-  int64_t count = 1;
-  for (int64_t axis : over) count *= shape[static_cast<size_t>(axis)];
-  const Var total = graph::sum(call[0], over) / static_cast<double>(count);
-  return call.result(keep_dims(total, shape, over, keep));
-}
 
 Tensor softmax(At x, int64_t axis) { return along(ops::softmax_op, x, axis); }
 Tensor log_softmax(At x, int64_t axis) { return along(ops::log_softmax_op, x, axis); }

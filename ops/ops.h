@@ -12,7 +12,7 @@ namespace gmc {
 
 using Axes = std::vector<int64_t>;
 
-// Per element, floating.
+// Per element, floating. Angles are in radians.
 Tensor exp(At);
 Tensor log(At);
 Tensor log1p(At);
@@ -24,9 +24,46 @@ Tensor rsqrt(At);
 Tensor erf(At);
 Tensor abs(At);   // gradient at 0: 0
 Tensor sign(At);  // -1, 0, 1; gradient 0
+Tensor sin(At);
+Tensor cos(At);
+Tensor tan(At);
+Tensor asin(At);
+Tensor acos(At);
+Tensor atan(At);
+Tensor atan2(At y, At x);
+Tensor sinh(At);
+Tensor cosh(At);
+Tensor asinh(At);
+Tensor acosh(At);
+Tensor atanh(At);
+Tensor pow(At base, At exponent);
+Tensor exp2(At);
+Tensor log2(At);
+Tensor log10(At);
+Tensor erfc(At);
+Tensor erfinv(At);
 Tensor square(At);
+Tensor reciprocal(At);
 Tensor maximum(At, At);
 Tensor minimum(At, At);
+Tensor log_add_exp(At, At);                 // log(e^a + e^b)
+Tensor clamp(At, double low, double high);  // the gradient passes from low to high, both included
+
+// Whole numbers; gradient 0, but for the remainders' first operand.
+Tensor floor(At);
+Tensor ceil(At);
+Tensor trunc(At);
+Tensor round(At);             // to nearest, ties to even
+Tensor fmod(At, At);          // with the dividend's sign
+Tensor mod(At, At);           // with the divisor's sign
+Tensor floor_divide(At, At);  // integers: by 0 it is 0
+
+// Bits of integers and bools; shifts of integers, to the right keeping the sign.
+Tensor bit_and(At, At);
+Tensor bit_or(At, At);
+Tensor bit_xor(At, At);
+Tensor shift_left(At, At);
+Tensor shift_right(At, At);
 
 // Activations.
 Tensor relu(At);
@@ -34,16 +71,37 @@ Tensor softplus(At);   // log(1 + e^x)
 Tensor silu(At);       // x sigmoid(x)
 Tensor gelu(At);       // x Phi(x)
 Tensor gelu_tanh(At);  // the tanh form of GELU
+Tensor relu6(At);      // min(max(x, 0), 6)
 Tensor leaky_relu(At, double slope = 0.01);
+Tensor prelu(At x, At slope);  // a slope per element or whatever broadcasts
 Tensor elu(At, double alpha = 1.0);
+Tensor celu(At, double alpha = 1.0);
+Tensor selu(At);
+Tensor mish(At);                                                     // x tanh(softplus(x))
+Tensor softsign(At);                                                 // x / (1 + |x|)
+Tensor log_sigmoid(At);                                              // log(sigmoid(x))
+Tensor hard_sigmoid(At, double alpha = 1.0 / 6, double beta = 0.5);  // min(max(alpha x + beta, 0), 1)
+Tensor hard_swish(At);                                               // x hard_sigmoid(x)
+Tensor hard_tanh(At, double low = -1, double high = 1);              // clamp
+Tensor threshold(At, double at, double value);                       // x above `at`, elsewhere `value`
 
 // Binary cross-entropy of logits against targets in [0, 1], per element.
 Tensor bce_with_logits(At logits, At targets);
 
-// Comparisons give bool; select takes the second operand where the condition holds, elsewhere the third.
+// Comparisons give bool; with NaN all are false but not_equal. select takes the second operand where the condition
+// holds, elsewhere the third. Logic takes bools, or numbers as whether they are not 0.
 Tensor less(At, At);
+Tensor less_equal(At, At);
 Tensor greater(At, At);
+Tensor greater_equal(At, At);
 Tensor equal(At, At);
+Tensor not_equal(At, At);
+Tensor is_nan(At);
+Tensor is_inf(At);
+Tensor logical_and(At, At);
+Tensor logical_or(At, At);
+Tensor logical_xor(At, At);
+Tensor logical_not(At);
 Tensor select(At condition, At, At);
 Tensor where(At condition, At, At);  // the same
 Tensor cast(At, DType);
@@ -56,8 +114,28 @@ Tensor sum(At, const Axes& axes = {}, bool keep = false);
 Tensor mean(At, const Axes& axes = {}, bool keep = false);
 Tensor max(At, const Axes& axes = {}, bool keep = false);
 Tensor min(At, const Axes& axes = {}, bool keep = false);
+// The product; its gradient is right where elements are 0.
+Tensor prod(At, const Axes& axes = {}, bool keep = false);
+// Squares about the mean over count - correction; the deviation is its root.
+Tensor variance(At, const Axes& axes = {}, double correction = 1, bool keep = false);
+Tensor standard_deviation(At, const Axes& axes = {}, double correction = 1, bool keep = false);
+Tensor sum_square(At, const Axes& axes = {}, bool keep = false);
+// Norms; their gradient at 0 is 0.
+Tensor norm_l1(At, const Axes& axes = {}, bool keep = false);
+Tensor norm_l2(At, const Axes& axes = {}, bool keep = false);
+Tensor logsumexp(At, const Axes& axes = {}, bool keep = false);
+// bool, bool, i64
+Tensor any(At, const Axes& axes = {}, bool keep = false);
+Tensor all(At, const Axes& axes = {}, bool keep = false);
+Tensor count_nonzero(At, const Axes& axes = {}, bool keep = false);
+// i64: the first index of the extreme along an axis, which disappears; NaN is more extreme than any number.
+Tensor argmax(At, int64_t axis = -1);
+Tensor argmin(At, int64_t axis = -1);
 Tensor softmax(At, int64_t axis = -1);
 Tensor log_softmax(At, int64_t axis = -1);
+// Over several axes at once.
+Tensor softmax(At, const Axes& axes);
+Tensor log_softmax(At, const Axes& axes);
 
 // One extent of `to` may be -1: the rest.
 Tensor reshape(At, const Shape& to);
