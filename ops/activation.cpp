@@ -27,6 +27,7 @@ const OpDef relu_op{
           return Vars{select(less(zero_like(a.results[0]), a.results[0]), a.gradients[0], zero_like(a.results[0]))};
         },
     .expand = [](Graph&, const Node&, Operands x) { return Vars{max(x[0], zero_like(x[0]))}; },
+    .narrow = Narrow::between,
     .samples = positive_samples,
     .bad_samples = unary_bad_samples};
 
@@ -39,6 +40,7 @@ const OpDef softplus_op{
     .scalar = [](const double* x) { return std::fmax(x[0], 0) + std::log1p(std::exp(-std::fabs(x[0]))); },
     .vjp = [](Args a) { return Vars{a.gradients[0] * sigmoid(a.inputs[0])}; },
     .cost = 30,
+    .narrow = Narrow::between,
     .samples = unary_samples,
     .bad_samples = unary_bad_samples};
 
@@ -58,6 +60,7 @@ const OpDef silu_op{.name = "silu",
                           return Vars{a.gradients[0] * (s + a.inputs[0] * s * (1.0 - s))};
                         },
                     .cost = 20,
+                    .narrow = Narrow::between,
                     .samples = unary_samples,
                     .bad_samples = unary_bad_samples};
 
@@ -75,6 +78,7 @@ const OpDef gelu_op{.name = "gelu",
                           return Vars{a.gradients[0] * (cdf + x * pdf)};
                         },
                     .cost = 20,
+                    .narrow = Narrow::between,
                     .samples = unary_samples,
                     .bad_samples = unary_bad_samples};
 
@@ -96,6 +100,7 @@ const OpDef gelu_tanh_op{.name = "gelu_tanh",
                                return Vars{a.gradients[0] * (s + x * s * (1.0 - s) * slope)};
                              },
                          .cost = 24,
+                         .narrow = Narrow::between,
                          .samples = unary_samples,
                          .bad_samples = unary_bad_samples};
 

@@ -57,6 +57,7 @@ const OpDef tanh_op{.name = "tanh",
                     .scalar = [](const double* x) { return std::tanh(x[0]); },
                     .vjp = [](Args a) { return Vars{a.gradients[0] * (1.0 - a.results[0] * a.results[0])}; },
                     .cost = 16,
+                    .narrow = Narrow::between,
                     .samples = unary_samples,
                     .bad_samples = unary_bad_samples};
 
@@ -69,6 +70,7 @@ const OpDef sigmoid_op{
         [](const double* x) { return x[0] >= 0 ? 1 / (1 + std::exp(-x[0])) : std::exp(x[0]) / (1 + std::exp(x[0])); },
     .vjp = [](Args a) { return Vars{a.gradients[0] * a.results[0] * (1.0 - a.results[0])}; },
     .cost = 18,
+    .narrow = Narrow::between,
     .samples = unary_samples,
     .bad_samples = unary_bad_samples};
 
@@ -142,6 +144,7 @@ const OpDef max_op{.name = "max",
                                    first = less(a.inputs[1], a.inputs[0]);
                          return Vars{select(first, a.gradients[0], zero), select(first, zero, a.gradients[0])};
                        },
+                   .narrow = Narrow::between,
                    .samples = binary_samples,
                    .bad_samples = binary_bad_samples};
 
@@ -157,6 +160,7 @@ const OpDef min_op{.name = "min",
                                    first = less(a.inputs[0], a.inputs[1]);
                          return Vars{select(first, a.gradients[0], zero), select(first, zero, a.gradients[0])};
                        },
+                   .narrow = Narrow::between,
                    .samples = binary_samples,
                    .bad_samples = binary_bad_samples};
 

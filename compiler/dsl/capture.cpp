@@ -1,6 +1,7 @@
 #include "compiler/dsl/capture.h"
 
 #include "compiler/graph/core_ops.h"
+#include "compiler/transform/pass.h"
 #include "runtime/base/error.h"
 #include "runtime/execute/random.h"
 
@@ -44,8 +45,9 @@ Location place_of(const std::source_location& where) {
   return the_capture ? the_capture->place(location_of(where)) : location_of(where);
 }
 
-Capture::Capture(Program& program, const std::string& name, Location location)
-    : program_(program), graph_(std::make_shared<graph::Graph>(name)), location_(std::move(location)) {
+Capture::Capture(Program& program, const std::string& name, const EntryOptions& options, Location location)
+    : program_(program), graph_(std::make_shared<graph::Graph>(name)), location_(std::move(location)),
+      precision_(options.precision.value_or(program.precision_)) {
   if (the_capture)
     throw Error(diagnose(location_,
                          fmt::format("entry '{}' begins inside entry '{}'", name, the_capture->graph()->entry()),
@@ -53,6 +55,9 @@ Capture::Capture(Program& program, const std::string& name, Location location)
   const bool word =
       !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return isalnum(c) || c == '_'; });
   if (!word) throw Error(diagnose(location_, fmt::format("entry name '{}': expected letters, digits and '_'", name)));
+  if (precision_ != f32 && precision_ != bf16 && precision_ != f16)
+    throw Error(diagnose(
+        location_, fmt::format("entry '{}': precision {}: expected f32, bf16 or f16", name, name_of(precision_))));
   for (const Entry& e : program.entries_)
     if (e.name == name) refuse_twice("entry '" + name + "'", location_, e.location);
   the_capture = this;
@@ -68,7 +73,19 @@ void Capture::finish() {
   if (graph_->outputs().empty())
     throw Error(diagnose(location_, fmt::format("entry '{}' has no output and updates no state", graph_->entry())));
   graph_->context = {};
-  program_.entries_.push_back({graph_->entry(), graph_, std::move(gradients_), location_});
+  if (precision_ != f32) lower_precision();
+  program_.entries_.push_back({graph_->entry(), graph_, std::move(gradients_), location_, precision_});
+}
+
+void Capture::lower_precision() {
+  // Gradients travel as outputs, so that they are followed.
+  const size_t count = graph_->outputs().size();
+  for (const auto& [name, value] : gradients_) graph_->add_output({name, value, false});
+  *graph_ = transform::mixed_precision(*graph_, precision_);
+  std::vector<graph::Output> outputs = graph_->outputs();
+  for (size_t i = 0; i < gradients_.size(); ++i) gradients_[i].second = outputs[count + i].value;
+  outputs.resize(count);
+  graph_->set_outputs(std::move(outputs));
 }
 
 void Capture::refuse_twice(const std::string& what, const Location& at, const Location& first) const {

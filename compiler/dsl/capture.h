@@ -17,7 +17,7 @@ graph::Location location_of(const std::source_location&);
 
 class Capture {
 public:
-  Capture(Program&, const std::string& name, graph::Location);
+  Capture(Program&, const std::string& name, const EntryOptions&, graph::Location);
   ~Capture();
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
@@ -26,6 +26,7 @@ public:
 
   const std::shared_ptr<graph::Graph>& graph() const { return graph_; }
   Program& program() const { return program_; }
+  DType precision() const { return precision_; }
 
   // The latest version of a state; throws `Error` if it is not a state of this program.
   Tensor read(const Parameter&, const graph::Location&);
@@ -48,6 +49,7 @@ public:
   std::optional<graph::Location> pinned;
 
 private:
+  void lower_precision();
   [[noreturn]] void refuse_twice(const std::string& what, const graph::Location& at,
                                  const graph::Location& first) const;
   void check_member(const Parameter&, const graph::Location&) const;
@@ -55,6 +57,7 @@ private:
   Program& program_;
   std::shared_ptr<graph::Graph> graph_;
   graph::Location location_;
+  DType precision_;
   struct Version {
     Tensor value;          // what a read yields
     graph::Value updated;  // what the entry commits; invalid while only read

@@ -12,7 +12,7 @@
 #include <vector>
 
 // Grows whenever a model compiled before cannot be used any more.
-#define GMC_ABI_VERSION 1
+#define GMC_ABI_VERSION 2
 
 #ifndef GMC_MODEL_SYMBOL
 #define GMC_MODEL_SYMBOL gmc_model

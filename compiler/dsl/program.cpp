@@ -2,6 +2,7 @@
 
 #include "compiler/dsl/capture.h"
 #include "compiler/dsl/nearest.h"
+#include "compiler/transform/pass.h"
 #include "runtime/base/error.h"
 
 #include <atomic>
@@ -76,11 +77,22 @@ void Program::adopt(State state) {
 void Program::adopt(Entry entry) {
   for (const Entry& e : entries_)
     if (e.name == entry.name) fail("entry '{}' is given twice", entry.name);
+  if (entry.precision != precision_ && entry.gradients.empty()) {
+    entry.graph = std::make_shared<graph::Graph>(transform::mixed_precision(*entry.graph, precision_));
+    entry.precision = precision_;
+  }
   entries_.push_back(std::move(entry));
 }
 
-Program::Capturing::Capturing(Program& program, const std::string& name, std::source_location where)
-    : capture(std::make_unique<dsl::Capture>(program, name, dsl::location_of(where))) {}
+void Program::set_precision(DType precision) {
+  if (precision != f32 && precision != bf16 && precision != f16)
+    fail("precision {}: expected f32, bf16 or f16", name_of(precision));
+  precision_ = precision;
+}
+
+Program::Capturing::Capturing(Program& program, const std::string& name, const EntryOptions& options,
+                              std::source_location where)
+    : capture(std::make_unique<dsl::Capture>(program, name, options, dsl::location_of(where))) {}
 Program::Capturing::~Capturing() = default;
 void Program::Capturing::finish() const { capture->finish(); }
 

@@ -6,6 +6,7 @@
 #include "compiler/graph/graph.h"
 
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -22,13 +23,21 @@ struct State {
   graph::Location location;  // where its layer was made
 };
 
+struct EntryOptions {
+  // f32, or what products and the elementwise ops between them are computed in: bf16 or f16. State, inputs, outputs,
+  // reductions and updates stay f32; f16 also scales the loss in `minimize` (models/nn/optimizer.h). Not given: the
+  // program's.
+  std::optional<DType> precision = {};
+};
+
 struct Entry {
   std::string name;
-  std::shared_ptr<graph::Graph> graph;
+  std::shared_ptr<graph::Graph> graph;  // with the casts of its precision
   // Of each parameter that `minimize` updates, in order: its name and its gradient as the optimiser gets it, after
   // clipping. Values of `graph`.
   std::vector<std::pair<std::string, graph::Value>> gradients;
   graph::Location location;
+  DType precision = f32;
 };
 
 namespace dsl {
@@ -56,7 +65,12 @@ public:
   // when the entry ends.
   template <class Body>
   void entry(const std::string& name, Body&& body, std::source_location where = std::source_location::current()) {
-    const Capturing capturing(*this, name, where);
+    entry(name, EntryOptions{}, std::forward<Body>(body), where);
+  }
+  template <class Body>
+  void entry(const std::string& name, const EntryOptions& options, Body&& body,
+             std::source_location where = std::source_location::current()) {
+    const Capturing capturing(*this, name, options, where);
     std::forward<Body>(body)();
     capturing.finish();
   }
@@ -65,10 +79,13 @@ public:
   void adopt(State);
   void adopt(Entry);
 
+  // Of entries that do not name theirs; f32 at first. Throws `Error` unless it is f32, bf16 or f16.
+  void set_precision(DType);
+
 private:
   friend class dsl::Capture;
   struct Capturing {
-    Capturing(Program&, const std::string& name, std::source_location);
+    Capturing(Program&, const std::string& name, const EntryOptions&, std::source_location);
     ~Capturing();
     Capturing(const Capturing&) = delete;
     Capturing& operator=(const Capturing&) = delete;
@@ -78,6 +95,7 @@ private:
   Parameter add_state(const std::string& name, const Parameter&, const graph::Location&);
 
   uint64_t id_;
+  DType precision_ = f32;
   std::vector<State> states_;
   std::vector<Entry> entries_;
 };

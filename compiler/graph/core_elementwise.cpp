@@ -21,6 +21,7 @@ const OpDef add_op{.name = "add",
                          }
                          return Var{};
                        },
+                   .narrow = Narrow::between,
                    .samples = binary_samples,
                    .bad_samples = binary_bad_samples};
 
@@ -31,6 +32,7 @@ const OpDef sub_op{.name = "sub",
                    .dtypes = numeric,
                    .scalar = [](const double* x) { return x[0] - x[1]; },
                    .vjp = [](const VjpArguments& a) { return std::vector<Var>{a.gradients[0], -a.gradients[0]}; },
+                   .narrow = Narrow::between,
                    .samples = binary_samples,
                    .bad_samples = binary_bad_samples};
 
@@ -54,6 +56,7 @@ const OpDef mul_op{.name = "mul",
                          }
                          return Var{};
                        },
+                   .narrow = Narrow::between,
                    .samples = binary_samples,
                    .bad_samples = binary_bad_samples};
 
@@ -94,6 +97,7 @@ const OpDef neg_op{.name = "neg",
                          const Node& n = g.node(x[0].value);
                          return n.op == &neg_op ? Var{&g, n.inputs[0]} : Var{};
                        },
+                   .narrow = Narrow::between,
                    .samples = unary_samples,
                    .bad_samples = unary_bad_samples};
 
@@ -137,6 +141,7 @@ const OpDef select_op{
           return std::vector<Var>{Var{}, select(a.inputs[0], a.gradients[0], zero),
                                   select(a.inputs[0], zero, a.gradients[0])};
         },
+    .narrow = Narrow::between,
     .samples = [] { return std::vector<Sample>{{{{boolean, {4, 7}}, {f32, {4, 7}}, {f32, {4, 7}}}}}; },
     .bad_samples =
         [] {

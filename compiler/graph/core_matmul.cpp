@@ -60,6 +60,7 @@ const OpDef matmul_op{
           return std::vector<Var>{dx, dy};
         },
     .cost = 1000,
+    .narrow = Narrow::always,
     .samples =
         [] {
           std::vector<Sample> samples;

@@ -82,6 +82,13 @@ struct Routine {
   int64_t scratch_bytes = 0;  // a worker
 };
 
+// What mixed precision may compute in bf16 or f16 (compiler/transform/mixed_precision.cpp).
+enum class Narrow : uint8_t {
+  never,    // all that sums, divides or takes differences of large numbers
+  between,  // where it stands between products: no worse than rounding its operands
+  always,   // products, which are most of the work
+};
+
 // A set of dtypes.
 using Dtypes = uint16_t;
 constexpr Dtypes only(DType d) { return static_cast<Dtypes>(1u << static_cast<unsigned>(d)); }
@@ -116,6 +123,7 @@ struct OpDef {
   Var (*simplify)(Graph&, const Node&, std::span<const Var>) = nullptr;
   // Relative cost of one element in additions: what fusion weighs recomputation with.
   int cost = 1;
+  Narrow narrow = Narrow::never;  // ops that only move elements follow what they move
   std::vector<Sample> (*samples)() = nullptr;
   std::vector<BadSample> (*bad_samples)() = nullptr;
 };

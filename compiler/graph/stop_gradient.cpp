@@ -11,6 +11,7 @@ const OpDef stop_gradient_op{
     .dtypes = any_dtype,
     .vjp = [](const VjpArguments&) { return std::vector<Var>(1); },
     .expand = [](Graph&, const Node&, std::span<const Var> x) { return std::vector<Var>{x[0]}; },
+    .narrow = Narrow::between,
     .samples = unary_samples,
     .bad_samples = [] { return std::vector<BadSample>{{{}, {}, "expected 1 operands, got 0"}}; }};
 

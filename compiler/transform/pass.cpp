@@ -20,12 +20,22 @@ const std::vector<Pass>& passes() {
   return list;
 }
 
+const std::vector<Pass>& optional_passes() {
+  static const std::vector<Pass> list{
+      {"mixed-precision-bf16", "products and what stands between them in bf16",
+       [](const Graph& g) { return mixed_precision(g, bf16); }},
+      {"mixed-precision-f16", "the same in f16", [](const Graph& g) { return mixed_precision(g, f16); }},
+  };
+  return list;
+}
+
 const Pass& pass_named(const std::string& name) {
   std::vector<std::string> names;
-  for (const Pass& pass : passes()) {
-    if (name == pass.name) return pass;
-    names.emplace_back(pass.name);
-  }
+  for (const auto* list : {&passes(), &optional_passes()})
+    for (const Pass& pass : *list) {
+      if (name == pass.name) return pass;
+      names.emplace_back(pass.name);
+    }
   fail_usage("unknown pass '{}': expected one of {}", name, fmt::join(names, ", "));
 }
 

@@ -20,6 +20,10 @@ Graph canonicalise_reductions(const Graph&);  // reductions over the last dimens
 Graph eliminate_common(const Graph&);         // equal nodes become one
 Graph eliminate_dead(const Graph&);           // nodes that reach no output go; data inputs stay, being the interface
 
+// Products, and what stands between them, in `low` (f16 or bf16), with casts around them; reductions, norms, losses,
+// optimisers, inputs, outputs and state stay f32 (Micikevicius et al. 2018). See the file for the rule.
+Graph mixed_precision(const Graph&, DType low);
+
 struct Pass {
   const char* name;
   const char* help;
@@ -27,6 +31,9 @@ struct Pass {
 };
 // In the order of the pipeline.
 const std::vector<Pass>& passes();
+// Those that an entry asks for (compiler/dsl/program.h); the pipeline does not run them.
+const std::vector<Pass>& optional_passes();
+// One of either.
 const Pass& pass_named(const std::string&);
 
 // Runs the whole pipeline, verifying after each pass. `after`, if given, sees each result.

@@ -8,6 +8,11 @@
 //   clip        bound of the global norm of the gradients: all are scaled by min(1, clip / (norm + 1e-6)); 0: none
 //   clip_value  bound of every element's magnitude, applied before the norm is taken; 0: none
 //   name        two optimisers in one program have two names
+//
+// In an entry of precision f16 (compiler/dsl/program.h) the loss is scaled before it is differentiated and the
+// gradients are scaled back (Micikevicius et al. 2018, section 3.2): a step whose gradients are not all finite changes
+// no parameter and no state, and halves the scale; 2000 good steps in a row double it, up to 2^24. States: NAME.scale,
+// which starts from 65536, and NAME.good, the good steps since it changed.
 #pragma once
 
 #include "compiler/dsl/location.h"

@@ -24,6 +24,9 @@ void add_model_options(CLI::App& app, ModelOptions& o) {
   app.add_option("--bind", o.bind, "make an input of an ONNX model a constant")
       ->type_name("NAME=FILE.npy")
       ->allow_extra_args(false);
+  app.add_option("--precision", o.precision,
+                 "what products are computed in, where the model does not say: f32, bf16 or f16 (state stays f32)")
+      ->capture_default_str();
 }
 
 void add_compile_options(CLI::App& app, CompileOptions& o) {
@@ -66,6 +69,13 @@ TensorMap Model::initial_state(uint64_t seed) const {
   return definition ? package::initial_state(*program, seed) : weights;
 }
 
+std::unique_ptr<Program> new_program(const ModelOptions& o) {
+  check_choice("precision", o.precision, {"f32", "bf16", "f16"});
+  auto program = std::make_unique<Program>();
+  program->set_precision(*dtype_named(o.precision));
+  return program;
+}
+
 Model load(const ModelOptions& o, const nlohmann::json& config) {
   if (is_program_file(o.model)) return load_program_file(o);
   if (!o.bind.empty()) fail_usage("--bind: '{}' is no ONNX model", o.model);
@@ -82,7 +92,7 @@ Model load(const ModelOptions& o, const nlohmann::json& config) {
     overrides.emplace_back(s.substr(0, equals), s.substr(equals + 1));
   }
   m.values = m.definition->values(m.size, overrides);
-  m.program = std::make_unique<Program>();
+  m.program = new_program(o);
   m.definition->build(*m.program, m.size, overrides);
   return m;
 }

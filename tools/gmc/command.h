@@ -23,6 +23,7 @@ struct ModelOptions {
   std::string size;
   std::vector<std::string> set;   // field=value
   std::vector<std::string> bind;  // of an ONNX model: input=file.npy
+  std::string precision = "f32";
 };
 void add_model_options(CLI::App&, ModelOptions&);
 
@@ -54,6 +55,8 @@ struct Model {
   std::string config_json() const;
   TensorMap initial_state(uint64_t seed) const;
 };
+// An empty program of the precision that is asked for.
+std::unique_ptr<Program> new_program(const ModelOptions&);
 // `config`: a JSON object that overrides fields before --set does.
 Model load(const ModelOptions&, const nlohmann::json& config = {});
 

@@ -55,10 +55,10 @@ onnx::Request request_of(const ModelOptions& o, const onnx::Model& model) {
 }
 
 // The program of one graph whose states are the weights.
-Model program_of(graph::Graph graph, TensorMap weights, const std::string& path) {
+Model program_of(graph::Graph graph, TensorMap weights, const ModelOptions& o) {
   Model m;
-  m.file_name = onnx::plain_name(fs::path(path).stem().string());
-  m.program = std::make_unique<Program>();
+  m.file_name = onnx::plain_name(fs::path(o.model).stem().string());
+  m.program = new_program(o);
   for (const auto& [name, tensor] : weights)
     m.program->adopt(State{name, tensor.dtype, tensor.shape, {}, StateKind::parameter, {}});
   m.program->adopt(Entry{graph.entry(), std::make_shared<graph::Graph>(std::move(graph)), {}, {}});
@@ -71,7 +71,7 @@ Model load_onnx(const ModelOptions& o) {
   try {
     const onnx::Model model = onnx::read(bytes);
     onnx::Imported imported = onnx::import_model(model, request_of(o, model));
-    return program_of(std::move(imported.graph), std::move(imported.weights), o.model);
+    return program_of(std::move(imported.graph), std::move(imported.weights), o);
   } catch (const onnx::NeedsConstant& e) {
     fail("'{}': {} with --bind NAME=FILE.npy", o.model, e.what());
   } catch (const Error& e) {
@@ -93,7 +93,7 @@ Model load_graph(const ModelOptions& o) {
       fail("'{}': '{}' is {}, in '{}' it is {}{}", o.model, n.text("name"), to_string(n.types[0]), beside,
            name_of(it->second.dtype), to_string(it->second.shape));
   }
-  return program_of(std::move(graph), std::move(weights), o.model);
+  return program_of(std::move(graph), std::move(weights), o);
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Adagrad& 
     const Tensor d = optimizers::decayed(learned, o.weight_decay);
     const Parameter sums = descent.state("v", p, o.initial_accumulator);
     const Tensor v = sums + square(d);
-    update(sums, v);
-    update(p, p - step_size * d / (sqrt(v) + o.eps));
+    descent.set(sums, v);
+    descent.set(p, p - step_size * d / (sqrt(v) + o.eps));
   }
 }
 

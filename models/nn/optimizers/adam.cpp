@@ -31,16 +31,16 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Adam& o) 
     const Parameter first = descent.state("m", p), second = descent.state("v", p);
     const Tensor m = optimizers::moved(first, beta1, g);
     Tensor v = optimizers::moved(second, beta2, square(g));
-    update(first, m);
-    update(second, v);
+    descent.set(first, m);
+    descent.set(second, v);
     if (o.amsgrad) {
       const Parameter largest = descent.state("vmax", p);
       v = maximum(largest, v);
-      update(largest, v);
+      descent.set(largest, v);
     }
     Tensor start = p;
     if (o.decoupled && o.weight_decay != 0) start = start - o.weight_decay * o.lr * start;
-    update(p, start - step_size * m / (sqrt(v) * root + o.eps));
+    descent.set(p, start - step_size * m / (sqrt(v) * root + o.eps));
   }
 }
 

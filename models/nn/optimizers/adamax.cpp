@@ -28,9 +28,9 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Adamax& o
     const Parameter first = descent.state("m", p), norm = descent.state("u", p);
     const Tensor m = optimizers::moved(first, o.betas[0], d);
     const Tensor u = maximum(o.betas[1] * norm, abs(d) + o.eps);
-    update(first, m);
-    update(norm, u);
-    update(p, p - step_size * m / u);
+    descent.set(first, m);
+    descent.set(norm, u);
+    descent.set(p, p - step_size * m / u);
   }
 }
 

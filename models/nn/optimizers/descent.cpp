@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 namespace gmc::optimizers {
 namespace {
 
@@ -38,21 +40,55 @@ Descent::Descent(const At& loss, const std::vector<Parameter>& parameters, const
   for (const Parameter& p : parameters)
     wrt.push_back({call[0].graph, capture.read(p, dsl::location_of(loss.where())).value()});
   std::vector<bool> reached;
-  const std::vector<graph::Var> all = transform::differentiate(call[0], wrt, &reached);
+  graph::Var target = call[0];
+  Tensor scale;
+  if (capture.precision() == f16 && target.shape().empty()) {
+    const Scope scope(name);
+    scale = scalar("scale", first_scale);
+    const Tensor scaled = At(call.result(target), loss.where()) * scale;
+    target = {call[0].graph, scaled.value()};
+  }
+  const std::vector<graph::Var> all = transform::differentiate(target, wrt, &reached);
   for (size_t i = 0; i < all.size(); ++i)
     if (reached[i]) learned_.push_back({parameters[i], call.result(all[i])});
   if (learned_.empty()) call.fail("the loss does not depend on any of the parameters");
+  if (scale.valid()) scale_back(scale);
   if (clip.value > 0) clip_values(learned_, clip.value);
   if (clip.norm > 0) clip_norm(learned_, clip.norm);
   for (const Learned& l : learned_) capture.record_gradient(l.parameter.name(), l.gradient.value());
 }
 
 Tensor Descent::count() const {
-  const Parameter counter = dsl::current_or_null()->optimizer_state(name_ + ".t", {});
+  const Parameter counter = scalar("t", 0);
   const Scope shared(name_);
   const Tensor t = counter + 1;
-  update(counter, t);
+  set(counter, t);
   return t;
+}
+
+Parameter Descent::scalar(const std::string& what, double initial) const {
+  return dsl::current_or_null()->optimizer_state(name_ + "." + what, {}, {Initialiser::Kind::constant, initial});
+}
+
+void Descent::scale_back(const Tensor& scale) {
+  const Scope scope(name_);
+  Tensor largest;
+  for (Learned& l : learned_) {
+    l.gradient = l.gradient * (1 / scale);
+    const Tensor magnitude = max(abs(l.gradient));
+    largest = largest.valid() ? maximum(largest, magnitude) : magnitude;
+  }
+  good_ = less(largest, static_cast<double>(std::numeric_limits<float>::max()));
+  const Parameter state = scalar("scale", first_scale), streak = scalar("good", 0);
+  const Tensor longer = streak + 1;
+  const Tensor grows = less(growth_interval - 0.5, longer);
+  const Tensor larger = select(grows, minimum(2 * scale, largest_scale), scale);
+  update(state, select(good_, larger, maximum(0.5 * scale, 1)));
+  update(streak, select(good_, select(grows, 0, longer), 0));
+}
+
+void Descent::set(const Parameter& p, const Tensor& value) const {
+  update(p, good_.valid() ? select(good_, value, p) : value);
 }
 
 Parameter Descent::state(const std::string& what, const Parameter& p, double initial) const {

@@ -19,8 +19,14 @@ struct Clipping {
 };
 
 // One use of an optimiser in an entry.
+//
+// In an entry of precision f16 the loss is scaled before it is differentiated and the gradients are scaled back, so
+// that small ones do not vanish (Micikevicius et al. 2018, section 3.2). A step whose gradients are not all finite
+// changes nothing but halves the scale; `growth_interval` good steps in a row double it.
 class Descent {
 public:
+  static constexpr double first_scale = 65536, largest_scale = 1 << 24, growth_interval = 2000;
+
   // Differentiates `loss` by the parameters it depends on, clips the gradients and records them. Throws as `minimize`.
   Descent(const At& loss, const std::vector<Parameter>& parameters, const Clipping&, const std::string& name);
 
@@ -29,9 +35,15 @@ public:
   Tensor count() const;
   // The state NAME.WHAT.PARAMETER, of the parameter's shape.
   Parameter state(const std::string& what, const Parameter&, double initial = 0) const;
+  // Makes `value` the new version of a parameter or a state, unless the step is skipped.
+  void set(const Parameter&, const Tensor& value) const;
 
 private:
+  Parameter scalar(const std::string& what, double initial) const;
+  void scale_back(const Tensor& scale);
+
   std::string name_;
+  Tensor good_;  // whether all gradients are finite; not valid where losses are not scaled
   std::vector<Learned> learned_;
 };
 

@@ -19,8 +19,8 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Lion& o) 
     const Parameter momentum = descent.state("m", p);
     Tensor step = sign(optimizers::moved(momentum, o.betas[0], g));
     if (o.weight_decay != 0) step = step + o.weight_decay * p;
-    update(momentum, optimizers::moved(momentum, o.betas[1], g));
-    update(p, p - o.lr * step);
+    descent.set(momentum, optimizers::moved(momentum, o.betas[1], g));
+    descent.set(p, p - o.lr * step);
   }
 }
 

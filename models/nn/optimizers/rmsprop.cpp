@@ -20,21 +20,21 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const RmsProp& 
     const Tensor d = optimizers::decayed(learned, o.weight_decay);
     const Parameter squares = descent.state("v", p);
     const Tensor v = optimizers::moved(squares, o.alpha, square(d));
-    update(squares, v);
+    descent.set(squares, v);
     Tensor variance = v;
     if (o.centered) {
       const Parameter mean = descent.state("m", p);
       const Tensor m = optimizers::moved(mean, o.alpha, d);
-      update(mean, m);
+      descent.set(mean, m);
       variance = maximum(v - square(m), 0);
     }
     Tensor step = d / (sqrt(variance) + o.eps);
     if (o.momentum != 0) {
       const Parameter buffer = descent.state("buf", p);
       step = o.momentum * buffer + step;
-      update(buffer, step);
+      descent.set(buffer, step);
     }
-    update(p, p - o.lr * step);
+    descent.set(p, p - o.lr * step);
   }
 }
 

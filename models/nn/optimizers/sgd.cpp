@@ -28,10 +28,10 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Sgd& o) {
     if (o.momentum != 0) {
       const Parameter buffer = descent.state("buf", p);
       step = o.momentum * buffer + (fresh.valid() ? fresh * d : d);
-      update(buffer, step);
+      descent.set(buffer, step);
       if (o.nesterov) step = d + o.momentum * step;
     }
-    update(p, p - o.lr * step);
+    descent.set(p, p - o.lr * step);
   }
 }
 
