@@ -44,6 +44,8 @@ Var softmax(Var x, int64_t axis);
 Var log_softmax(Var x, int64_t axis);
 // NumPy's matmul: vectors, batches that broadcast.
 Var product(Var a, Var b);
+// The convolution that the node describes, of these operands.
+Var convolution(Call&, Var x, Var weights);
 int64_t product_of(const Shape&, size_t from, size_t to);
 
 }  // namespace gmc::onnx

@@ -86,6 +86,15 @@ std::span<const Row> elementwise_rows();
 std::span<const Row> movement_rows();
 std::span<const Row> reduction_rows();
 std::span<const Row> nn_rows();
+std::span<const Row> norm_rows();
+std::span<const Row> resample_rows();
+std::span<const Row> rnn_rows();
+std::span<const Row> control_rows();
+std::span<const Row> quantize_rows();
+std::span<const Row> einsum_rows();
+std::span<const Row> search_rows();
+// Those of ai.onnx.preview.training.
+std::span<const Row> train_rows();
 
 // Null for an operator without a handler.
 Handler handler_of(const std::string& domain, const std::string& op);

@@ -22,6 +22,8 @@ public:
   // The elements of a value that no input of the entry reaches; throws `NeedsConstant`.
   std::vector<double> evaluate(Var);
   bool is_known(Var) const;
+  // The value of this name that the node at hand sees.
+  Value find(const std::string& name) const;
 
   // A table in the graph.
   Var constant(const HostTensor&);
@@ -45,7 +47,6 @@ private:
   std::vector<Value> dispatch(const Node&, std::vector<Value> inputs);
   std::vector<Value> inline_call(const Function&, const Node&, const std::vector<Value>& inputs);
   void check_size(const Value&) const;
-  Value find(const std::string& name) const;
   Needed needed(Var) const;
 
   const Model& model_;
