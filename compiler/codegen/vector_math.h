@@ -1,43 +1,78 @@
 // The mathematics of generated code, as explicit vector LLVM IR: polynomials of gmc's own, no library.
 //
-// Every function takes and returns <W x float> (or float) for any W, unless it says otherwise, and computes each lane
-// by itself. It emits only correctly rounded operations in a fixed order and no fast-math flag, whatever flags the
-// builder carries, so a lane's bits depend on its input alone: not on W, on masking or on the CPU. The one exception is
-// a target without fused multiply-add (`Target::lanes` is 4, plain x86-64), where each fused step is a product and a
-// sum; its bits differ, its bounds are stated beside the others.
+// Every function takes and returns <W x float> or <W x double> (or float or double) for any W, unless it says
+// otherwise, and computes each lane by itself. It emits only correctly rounded operations in a fixed order and no
+// fast-math flag, whatever flags the builder carries, so a lane's bits depend on its input alone: not on W, on masking
+// or on the CPU. The one exception is a target without fused multiply-add (`Target::lanes` is 4, plain x86-64), where
+// each fused step is a product and a sum; its bits differ, its bounds are stated beside the others.
 //
 // docs/numerics.md has the bounds, the worst errors over all inputs and the special values. NaN in gives NaN out; the
 // sign and payload of a NaN are unspecified. Subnormals are kept.
 #pragma once
 
-#include "compiler/codegen/llvm_door.h"
-
-#include <initializer_list>
+#include "compiler/codegen/vector_parts.h"
 
 namespace gmc::codegen {
 
-class VectorMath {
+class DoubleMath;
+
+class VectorMath : VectorParts {
 public:
   // `lanes` is the width of what philox_words returns. `builder` must stand where code is to go.
   VectorMath(llvm::IRBuilder<>& builder, int lanes, const Target& target);
 
   llvm::Value* exp(llvm::Value* x);
+  llvm::Value* exp2(llvm::Value* x);
   llvm::Value* expm1(llvm::Value* x);
   llvm::Value* log(llvm::Value* x);
+  llvm::Value* log2(llvm::Value* x);
+  llvm::Value* log10(llvm::Value* x);
   llvm::Value* log1p(llvm::Value* x);
+  llvm::Value* sqrt(llvm::Value* x);                 // correctly rounded
+  llvm::Value* rsqrt(llvm::Value* x);                // 1 / sqrt(x), two roundings; rsqrt(-0) = -inf
+  llvm::Value* pow(llvm::Value* x, llvm::Value* y);  // special values as in C99, F.9.4.4
+
+  llvm::Value* sinh(llvm::Value* x);
+  llvm::Value* cosh(llvm::Value* x);
   llvm::Value* tanh(llvm::Value* x);
-  llvm::Value* sqrt(llvm::Value* x);   // correctly rounded
-  llvm::Value* rsqrt(llvm::Value* x);  // 1 / sqrt(x), two roundings; rsqrt(-0) = -inf
-  llvm::Value* erf(llvm::Value* x);
+  llvm::Value* asinh(llvm::Value* x);
+  llvm::Value* acosh(llvm::Value* x);
+  llvm::Value* atanh(llvm::Value* x);
+
   // x in radians. Past |x| = 2^48 (2^20 without fused multiply-add) the angle is taken as 0.
   llvm::Value* sin(llvm::Value* x);
   llvm::Value* cos(llvm::Value* x);
+  llvm::Value* tan(llvm::Value* x);
+  llvm::Value* asin(llvm::Value* x);
+  llvm::Value* acos(llvm::Value* x);
+  llvm::Value* atan(llvm::Value* x);
+  llvm::Value* atan2(llvm::Value* y, llvm::Value* x);  // special values as in C99, F.9.1.4
+
+  llvm::Value* erf(llvm::Value* x);
+  llvm::Value* erfinv(llvm::Value* x);  // infinite at -1 and 1, NaN outside
+
+  // Exact.
+  llvm::Value* floor(llvm::Value* x);
+  llvm::Value* ceil(llvm::Value* x);
+  llvm::Value* trunc(llvm::Value* x);
+  llvm::Value* round(llvm::Value* x);                 // to the nearest integer, halves to the even one
+  llvm::Value* fmod(llvm::Value* x, llvm::Value* y);  // sign of x; NaN if x is infinite or y is 0
+  llvm::Value* mod(llvm::Value* x, llvm::Value* y);   // x - y floor(x / y): sign of y; fmod and one rounded sum
 
   llvm::Value* sigmoid(llvm::Value* x);    // 1 / (1 + e^-x)
   llvm::Value* softplus(llvm::Value* x);   // log(1 + e^x), as max(x, 0) + log1p(e^-|x|)
   llvm::Value* silu(llvm::Value* x);       // x sigmoid(x); silu(-inf) = -0
   llvm::Value* gelu(llvm::Value* x);       // x Phi(x), Phi the normal distribution; gelu(-inf) = -0
   llvm::Value* gelu_tanh(llvm::Value* x);  // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); gelu_tanh(-inf) = -0
+
+  // Floats of 16 bits are their bits, <W x i16>; the others <W x float>. Round to nearest, ties to even; NaN stays NaN.
+  llvm::Value* to_bf16(llvm::Value* x);
+  llvm::Value* from_bf16(llvm::Value* bits);
+  llvm::Value* to_f16(llvm::Value* x);
+  llvm::Value* from_f16(llvm::Value* bits);
+  // <W x float> or <W x double> to <W x element>: toward zero, the nearest integer of the type past its ends, NaN to 0.
+  // `element` has at most 64 bits if signed, 32 if not.
+  llvm::Value* to_integer(llvm::Value* x, llvm::Type* element, bool is_signed);
 
   // Random streams, as runtime/execute/random.h defines them.
   // `run` points to an execute::RunParameters {u64 seed, u64 step}: loads both, returns execute::stream_key as i64.
@@ -84,23 +119,11 @@ private:
   llvm::Value* quarter_wave(llvm::Value* x, uint64_t shift);
   Block philox(llvm::Value* key, llvm::Value* blocks, llvm::Value* loop);
 
-  // Constants of the type of `like`.
-  llvm::Value* real(llvm::Value* like, double value);
-  llvm::Value* whole(llvm::Value* like, uint64_t value);
-  llvm::Value* fma(llvm::Value* a, llvm::Value* b, llvm::Value* c);
-  llvm::Value* polynomial(llvm::Value* x, std::initializer_list<double> coefficients);  // of x^0, x^1, ...
-  // These give x where x is NaN.
-  llvm::Value* at_most(llvm::Value* x, double limit);
-  llvm::Value* at_least(llvm::Value* x, double limit);
-  llvm::Value* abs(llvm::Value* x);
-  llvm::Value* copysign(llvm::Value* magnitude, llvm::Value* sign);
-  llvm::Value* as_int(llvm::Value* x);    // the bits
-  llvm::Value* as_float(llvm::Value* x);  // the bits
-  llvm::Type* with_element(llvm::Value* like, llvm::Type* element);
+  llvm::Value* in_double(llvm::Value* (DoubleMath::*function)(llvm::Value*), llvm::Value* x);
+  // sqrt(2) erfinv(p) times `factor`, for 0 <= p < 1 and q = 1 - p.
+  llvm::Value* quantile(llvm::Value* p, llvm::Value* q, double factor);
 
-  llvm::IRBuilder<>& b_;
   int lanes_;
-  bool fused_;   // the target has fused multiply-add
   bool scales_;  // the target has an instruction for scale(), on 16 lanes
 };
 

@@ -2,12 +2,14 @@
 #include "compiler/codegen/vector_math.h"
 
 #include "compiler/codegen/vector_math_detail.h"
+#include "compiler/codegen/vector_math_f64.h"
 
 namespace gmc::codegen {
 
 using llvm::Value;
 
 Value* VectorMath::erf(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).erf(x);
   Exact exact(b_);
   Value* size = at_most(abs(x), 4);  // erf 4 rounds to 1
   // erf x = x + x P(x^2) for |x| <= 0.9375, relative error below 2e-8.
@@ -23,6 +25,7 @@ Value* VectorMath::erf(Value* x) {
 }
 
 Value* VectorMath::gelu(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).gelu(x);
   Exact exact(b_);
   Value* size = abs(x);
   // Phi(x) = 1/2 + x P(x^2) for |x| <= 1.25, absolute error below 0.16 * 1.3e-8.
@@ -39,6 +42,7 @@ Value* VectorMath::gelu(Value* x) {
 }
 
 Value* VectorMath::gelu_tanh(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).gelu_tanh(x);
   Exact exact(b_);
   // (1 + tanh u) / 2 = sigmoid(2u), and 2u = 2 sqrt(2/pi) x + 2 sqrt(2/pi) 0.044715 x^3.
   Value* twice = fma(b_.CreateFMul(x, x), real(x, 0x1.2444f2p-4), real(x, 0x1.988454p0));

@@ -2,6 +2,7 @@
 #include "compiler/codegen/vector_math.h"
 
 #include "compiler/codegen/vector_math_detail.h"
+#include "compiler/codegen/vector_math_f64.h"
 
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/IntrinsicsX86.h>
@@ -53,6 +54,7 @@ Value* VectorMath::scale_within(Value* x, const Exponential& e) {
 }
 
 Value* VectorMath::exp(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).exp(x);
   Exact exact(b_);
   const Exponential e = exponential(at_least(at_most(x, exp_highest), exp_lowest));
   return scale(e.mantissa, e);
@@ -64,6 +66,7 @@ Value* VectorMath::exp_of_negative(Value* x) {
 }
 
 Value* VectorMath::expm1(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).expm1(x);
   Exact exact(b_);
   Value* bounded = at_least(at_most(x, exp_highest), -25);  // below -25 the result is -1
   Value* shifted = fma(bounded, real(x, log2_e), real(x, round_shift));
@@ -83,6 +86,7 @@ Value* VectorMath::expm1(Value* x) {
 }
 
 Value* VectorMath::tanh(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).tanh(x);
   Exact exact(b_);
   Value* size = abs(x);
   Value* bounded = at_most(size, 10);  // tanh 10 rounds to 1
@@ -97,6 +101,7 @@ Value* VectorMath::tanh(Value* x) {
 }
 
 Value* VectorMath::sigmoid(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).sigmoid(x);
   Exact exact(b_);
   // e^x / (1 + e^x) for negative x: no overflow, and the tail keeps its bits.
   Value* e = exp_of_negative(b_.CreateFNeg(abs(x)));
@@ -105,6 +110,7 @@ Value* VectorMath::sigmoid(Value* x) {
 }
 
 Value* VectorMath::silu(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).silu(x);
   Exact exact(b_);
   // x e^x / (1 + e^x) for negative x, scaled last: e^x is subnormal where the product is still normal.
   constexpr double lowest = -110;  // x e^x rounds to -0 below

@@ -2,6 +2,7 @@
 #include "compiler/codegen/vector_math.h"
 
 #include "compiler/codegen/vector_math_detail.h"
+#include "compiler/codegen/vector_math_f64.h"
 
 #include <limits>
 
@@ -35,6 +36,7 @@ Value* VectorMath::logarithm(Value* exponent, Value* f) {
 }
 
 Value* VectorMath::log(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).log(x);
   Exact exact(b_);
   Value* subnormal = b_.CreateFCmpOLT(x, real(x, 0x1p-126));
   const Logarithm parts = split(b_.CreateSelect(subnormal, b_.CreateFMul(x, real(x, 0x1p23)), x));
@@ -47,6 +49,7 @@ Value* VectorMath::log(Value* x) {
 }
 
 Value* VectorMath::log1p(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).log1p(x);
   Exact exact(b_);
   // The exponent comes from the rounded 1 + x, the fraction from x itself: x 2^-e + (2^-e - 1), rounded once at most.
   // Past 2^24 the rounded sum has all of the fraction's bits that matter, and 2^-e may be too small.
@@ -62,6 +65,7 @@ Value* VectorMath::log1p(Value* x) {
 }
 
 Value* VectorMath::softplus(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).softplus(x);
   Exact exact(b_);
   Value* t = exp_of_negative(b_.CreateFNeg(abs(x)));
   // log1p on [0, 1]: the exponent is 0 or 1.

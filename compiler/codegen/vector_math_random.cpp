@@ -2,7 +2,9 @@
 #include "compiler/codegen/vector_math.h"
 
 #include "compiler/codegen/vector_math_detail.h"
+#include "compiler/codegen/vector_math_f64.h"
 
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -111,6 +113,25 @@ Value* VectorMath::uniform_from_bits(Value* words) {
   return b_.CreateFMul(f, real(f, 0x1p-24));
 }
 
+Value* VectorMath::quantile(Value* p, Value* q, double factor) {
+  // w = -log(1 - p^2) = -log(q (2 - q)) and erfinv p = p P(w): the change of variable of Giles, "Approximating the
+  // erfinv function" (GPU Computing Gems, 2011). P is that of sqrt(2) erfinv p.
+  const Logarithm parts = split(b_.CreateFMul(q, b_.CreateFSub(real(q, 2), q)));
+  Value* w = b_.CreateFNeg(logarithm(b_.CreateSIToFP(parts.exponent, p->getType()), parts.fraction));
+  // P in w for w < 5.625 (relative error below 2.8e-8), in sqrt(w) - 0x1.c458p1 above (below 4.9e-8).
+  constexpr double middle[] = {0x1.40d932p+0,  0x1.4ffe12p-2,  0x1.0b850ap-6,   -0x1.af6200p-9, -0x1.91e2fep-13,
+                               0x1.25c3ecp-14, 0x1.a49ac4p-19, -0x1.32632ep-19, 0x1.1364c6p-22, -0x1.53dd56p-27};
+  constexpr double tail[] = {0x1.30fcf8p+2,   0x1.6cc8ecp+0,  0x1.1d4762p-8,   -0x1.66ae10p-9, 0x1.64014ap-10,
+                             -0x1.9ad740p-11, 0x1.41b282p-11, -0x1.87b890p-12, 0x1.6c59bap-15, 0x1.40883cp-15};
+  Value* far = b_.CreateFCmpOGE(w, real(w, 5.625));
+  Value* t = b_.CreateSelect(far, b_.CreateFSub(root(w), real(w, 0x1.c458p1)), w);
+  auto coefficient = [&](size_t i) { return b_.CreateSelect(far, real(w, tail[i]), real(w, middle[i])); };
+  Value* sum = coefficient(std::size(middle) - 1);
+  for (size_t i = std::size(middle) - 1; i-- > 0;) sum = fma(sum, t, coefficient(i));
+  if (factor != 1) sum = b_.CreateFMul(sum, real(sum, factor));
+  return b_.CreateFMul(p, sum);
+}
+
 Value* VectorMath::normal_from_bits(Value* words) {
   Exact exact(b_);
   llvm::Type* floats = with_element(words, b_.getFloatTy());
@@ -118,25 +139,21 @@ Value* VectorMath::normal_from_bits(Value* words) {
     Value* f = b_.CreateSIToFP(bits, floats);
     return b_.CreateFMul(b_.CreateFAdd(f, real(f, 0.5)), real(f, 0x1p-31));
   };
-  // With p the fraction and q = 1 - p from the complemented bits, w = -log(1 - p^2) = -log(q (2 - q)) and
-  // |z| = p P(w): the change of variable of Giles, "Approximating the erfinv function" (GPU Computing Gems, 2011).
+  // q = 1 - p from the complemented bits.
   Value* low = b_.CreateAnd(words, whole(words, 0x7fffffff));
   Value* p = fraction(low);
   Value* q = fraction(b_.CreateXor(low, whole(low, 0x7fffffff)));
-  const Logarithm parts = split(b_.CreateFMul(q, b_.CreateFSub(real(q, 2), q)));
-  Value* w = b_.CreateFNeg(logarithm(b_.CreateSIToFP(parts.exponent, floats), parts.fraction));
-  // P in w for w < 5.625 (relative error below 2.8e-8), in sqrt(w) - 0x1.c458p1 above (below 4.9e-8).
-  constexpr double middle[] = {0x1.40d932p+0,  0x1.4ffe12p-2,  0x1.0b850ap-6,   -0x1.af6200p-9, -0x1.91e2fep-13,
-                               0x1.25c3ecp-14, 0x1.a49ac4p-19, -0x1.32632ep-19, 0x1.1364c6p-22, -0x1.53dd56p-27};
-  constexpr double tail[] = {0x1.30fcf8p+2,   0x1.6cc8ecp+0,  0x1.1d4762p-8,   -0x1.66ae10p-9, 0x1.64014ap-10,
-                             -0x1.9ad740p-11, 0x1.41b282p-11, -0x1.87b890p-12, 0x1.6c59bap-15, 0x1.40883cp-15};
-  Value* far = b_.CreateFCmpOGE(w, real(w, 5.625));
-  Value* root = b_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, w);
-  Value* t = b_.CreateSelect(far, b_.CreateFSub(root, real(w, 0x1.c458p1)), w);
-  auto coefficient = [&](size_t i) { return b_.CreateSelect(far, real(w, tail[i]), real(w, middle[i])); };
-  Value* sum = coefficient(std::size(middle) - 1);
-  for (size_t i = std::size(middle) - 1; i-- > 0;) sum = fma(sum, t, coefficient(i));
-  return copysign(b_.CreateFMul(p, sum), as_float(words));
+  return copysign(quantile(p, q, 1), as_float(words));
+}
+
+Value* VectorMath::erfinv(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).erfinv(x);
+  Exact exact(b_);
+  Value* size = abs(x);
+  Value* y = quantile(size, b_.CreateFSub(real(x, 1), size), 0x1.6a09e6p-1);
+  y = either(is_equal(size, 1), std::numeric_limits<double>::infinity(), y);
+  y = b_.CreateSelect(is_less(size, 0x1p127), y, x);  // NaN
+  return copysign(either(is_more(size, 1), std::numeric_limits<double>::quiet_NaN(), y), x);
 }
 
 }  // namespace gmc::codegen

@@ -2,6 +2,7 @@
 #include "compiler/codegen/vector_math.h"
 
 #include "compiler/codegen/vector_math_detail.h"
+#include "compiler/codegen/vector_math_f64.h"
 
 namespace gmc::codegen {
 
@@ -54,11 +55,13 @@ Value* VectorMath::quarter_wave(Value* x, uint64_t shift) {
 }
 
 Value* VectorMath::sin(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).sin(x);
   Exact exact(b_);
   return quarter_wave(x, 0);
 }
 
 Value* VectorMath::cos(Value* x) {
+  if (is_double(x)) return DoubleMath(b_, fused_).cos(x);
   Exact exact(b_);
   return quarter_wave(x, 1);
 }

@@ -1,5 +1,5 @@
 // The error of every function against f64: a dense sample always, all 2^32 inputs with GMC_LONG_TESTS=1.
-#include "tests/math/generated.h"
+#include "tests/math/program.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -129,11 +129,6 @@ TEST(Accuracy, OfNormalsInASample) {
   for (uint32_t middle : {0u, 0x80000000u, 0x40000000u, 0x7f800000u})
     merge(worst, judge_normal(all, middle - 2048, 1, 4096));
   expect_within("normal", 4, all, worst);
-}
-
-bool long_tests() {
-  const char* value = getenv("GMC_LONG_TESTS");
-  return value && std::string(value) == "1";
 }
 
 // All 2^32 patterns in pieces, by two threads.

@@ -40,6 +40,21 @@ inline double sigmoid_of(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / 
 // At -inf the limit from the right of it, as for all forms of x times a probability.
 inline double times(double x, double p) { return x == -INFINITY ? -0.0 : x * p; }
 
+// sqrt(1/2) times the normal quantile: Newton's steps on erf below 1/2 and on log erfc above, from sqrt(w) or x itself.
+inline double erfinv_of(double x) {
+  if (!(fabs(x) < 1)) return fabs(x) == 1 ? copysign(INFINITY, x) : NAN;
+  const double size = fabs(x), w = -(::log1p(-size) + ::log1p(size));
+  constexpr double slope = 1.1283791670955125739;  // 2 / sqrt(pi)
+  double y = w < 1 ? size / slope : ::sqrt(w);
+  for (int i = 0; i < 40; ++i) {
+    const double density = slope * exp(-y * y);
+    const double step = size < 0.5 ? (size - erf(y)) / density : erfc(y) / density * ::log(erfc(y) / (1 - size));
+    y += step;
+    if (fabs(step) <= 1e-14 * y) break;
+  }
+  return copysign(y, x);
+}
+
 inline const std::vector<Function>& functions() {
   static const std::vector<Function> all{
       {"exp", &VectorMath::exp, ::exp, 2},
@@ -60,6 +75,23 @@ inline const std::vector<Function>& functions() {
       {"gelu_tanh", &VectorMath::gelu_tanh,
        [](double x) { return times(x, sigmoid_of(1.595769121605730711759784 * x * (1 + 0.044715 * x * x))); }, 4,
        INFINITY, INFINITY, true},
+      {"exp2", &VectorMath::exp2, ::exp2, 1},
+      {"log2", &VectorMath::log2, ::log2, 1},
+      {"log10", &VectorMath::log10, ::log10, 1},
+      {"sinh", &VectorMath::sinh, ::sinh, 1},
+      {"cosh", &VectorMath::cosh, ::cosh, 1},
+      {"asinh", &VectorMath::asinh, ::asinh, 1},
+      {"acosh", &VectorMath::acosh, ::acosh, 1},
+      {"atanh", &VectorMath::atanh, ::atanh, 1},
+      {"tan", &VectorMath::tan, ::tan, 1, 0x1p48f, 0x1p20f},
+      {"asin", &VectorMath::asin, ::asin, 1},
+      {"acos", &VectorMath::acos, ::acos, 1},
+      {"atan", &VectorMath::atan, ::atan, 1},
+      {"erfinv", &VectorMath::erfinv, erfinv_of, 4},
+      {"floor", &VectorMath::floor, ::floor, 0},
+      {"ceil", &VectorMath::ceil, ::ceil, 0},
+      {"trunc", &VectorMath::trunc, ::trunc, 0},
+      {"round", &VectorMath::round, ::rint, 0},
   };
   return all;
 }

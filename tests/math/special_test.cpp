@@ -10,7 +10,7 @@
 namespace gmc::test {
 namespace {
 
-constexpr float inf = INFINITY, nan = NAN, least = 0x1p-149f;
+constexpr float inf = INFINITY, nan = NAN, least = 0x1p-149f, half_pi = 0x1.921fb6p0f;
 
 struct Special {
   const char* name;
@@ -34,6 +34,23 @@ constexpr Special specials[] = {
     {"silu", -0.f, -0.f, -0.f, 0, 0, inf},
     {"gelu", -0.f, -0.f, -0.f, 0, 0, inf},
     {"gelu_tanh", -0.f, -0.f, -0.f, 0, 0, inf},
+    {"exp2", 0, 1, 1, 1, 1, inf},
+    {"log2", nan, nan, -inf, -inf, -149, inf},
+    {"log10", nan, nan, -inf, -inf, -0x1.66d3e8p5f, inf},
+    {"sinh", -inf, -least, -0.f, 0, least, inf},
+    {"cosh", inf, 1, 1, 1, 1, inf},
+    {"asinh", -inf, -least, -0.f, 0, least, inf},
+    {"acosh", nan, nan, nan, nan, nan, inf},
+    {"atanh", nan, -least, -0.f, 0, least, nan},
+    {"tan", nan, -least, -0.f, 0, least, nan},
+    {"asin", nan, -least, -0.f, 0, least, nan},
+    {"acos", nan, half_pi, half_pi, half_pi, half_pi, nan},
+    {"atan", -half_pi, -least, -0.f, 0, least, half_pi},
+    {"erfinv", nan, -least, -0.f, 0, least, nan},
+    {"floor", -inf, -1, -0.f, 0, 0, inf},
+    {"ceil", -inf, -0.f, -0.f, 0, 1, inf},
+    {"trunc", -inf, -0.f, -0.f, 0, 0, inf},
+    {"round", -inf, -0.f, -0.f, 0, 0, inf},
 };
 
 void expect_special(Generated& code, int width) {
@@ -70,6 +87,26 @@ TEST(Special, ExpOverflowsAndUnderflowsWhereItShould) {
   EXPECT_EQ(out[1], inf);
   EXPECT_EQ(out[2], least);
   EXPECT_EQ(out[3], 0);
+}
+
+// Ends of the domain, where the results are exact, ties, and powers of the bases.
+TEST(Special, ValuesInside) {
+  struct Row {
+    const char* name;
+    float x, y;
+  };
+  for (Generated* code : {&native(), &plain()})
+    for (const Row& r :
+         {Row{"acosh", 1, 0},        {"atanh", 1, inf},     {"atanh", -1, -inf},         {"asin", 1, half_pi},
+          {"asin", -1, -half_pi},    {"acos", 1, 0},        {"acos", -1, 0x1.921fb6p1f}, {"erfinv", 1, inf},
+          {"erfinv", -1, -inf},      {"exp2", 10, 1024},    {"exp2", -149, least},       {"exp2", 128, inf},
+          {"log2", 0x1p-140f, -140}, {"log2", 8, 3},        {"log10", 1000, 3},          {"log10", 1e10f, 10},
+          {"round", 0.5f, 0},        {"round", 1.5f, 2},    {"round", -2.5f, -2},        {"round", 8388607.5f, 8388608},
+          {"floor", -0.5f, -1},      {"ceil", -0.5f, -0.f}, {"trunc", -1.9f, -1}}) {
+      float in[4] = {r.x, r.x, r.x, r.x}, out[4];
+      code->loop(r.name, 4)(in, out, 4);
+      EXPECT_EQ(bits_of(out[0]), bits_of(r.y)) << fmt::format("{}({:a}) is {:a}", r.name, r.x, out[0]);
+    }
 }
 
 void expect_same(Generated& code, const std::string& name, std::span<const int> widths) {
