@@ -70,6 +70,7 @@ const OpDef concat_op{
           }
           return Vars{out};
         },
+    .narrow = Narrow::between,
     .samples =
         [] {
           const Attributes first{{"axis", int64_t{0}}}, second{{"axis", int64_t{1}}};
@@ -190,6 +191,7 @@ const OpDef tril_op{.name = "tril",
                     .infer = infer_triangle,
                     .dtypes = any_dtype,
                     .expand = [](Graph&, const Node& n, Operands x) { return Vars{triangle(n, x[0], true)}; },
+                    .narrow = Narrow::between,
                     .samples = triangle_samples,
                     .bad_samples = triangle_bad_samples};
 
@@ -200,6 +202,7 @@ const OpDef triu_op{.name = "triu",
                     .infer = infer_triangle,
                     .dtypes = any_dtype,
                     .expand = [](Graph&, const Node& n, Operands x) { return Vars{triangle(n, x[0], false)}; },
+                    .narrow = Narrow::between,
                     .samples = triangle_samples,
                     .bad_samples = triangle_bad_samples};
 

@@ -46,6 +46,7 @@ const OpDef clamp_op{
           return Vars{select(inside, a.gradients[0], number(a.gradients[0], 0))};
         },
     .expand = [](Graph&, const Node& n, Operands x) { return Vars{between(x[0], n.number("low"), n.number("high"))}; },
+    .narrow = Narrow::between,
     .samples = [] { return with_attributes(unary_samples(), {{"low", -0.75}, {"high", 1.25}}); },
     .bad_samples =
         [] {
@@ -67,6 +68,7 @@ const OpDef relu6_op{.name = "relu6",
                            return Vars{select(inside, a.gradients[0], number(x, 0))};
                          },
                      .expand = [](Graph&, const Node&, Operands x) { return Vars{between(x[0], 0, 6)}; },
+                     .narrow = Narrow::between,
                      .samples = [] { return within(unary_samples(), -4, 9); },
                      .bad_samples = unary_bad_samples};
 
@@ -84,6 +86,7 @@ const OpDef hard_sigmoid_op{
         },
     .expand = [](Graph&, const Node& n,
                  Operands x) { return Vars{between(x[0] * n.number("alpha") + n.number("beta"), 0, 1)}; },
+    .narrow = Narrow::between,
     .samples = [] { return within(with_attributes(unary_samples(), {{"alpha", 0.2}, {"beta", 0.5}}), -5, 5); },
     .bad_samples = [] { return bad_with({{"alpha", 0.2}, {"beta", 0.5}}, "attribute 'alpha' is missing"); }};
 
@@ -101,6 +104,7 @@ const OpDef hard_swish_op{
           return Vars{a.gradients[0] * select(inside, x / 3.0 + 0.5, outside)};
         },
     .expand = [](Graph&, const Node&, Operands x) { return Vars{x[0] * between(x[0] / 6.0 + 0.5, 0, 1)}; },
+    .narrow = Narrow::between,
     .samples = [] { return within(unary_samples(), -5, 5); },
     .bad_samples = unary_bad_samples};
 
@@ -112,6 +116,7 @@ const OpDef leaky_relu_op{
     .infer = [](Types t, const Attributes& a) { return infer_with(t, a, {"slope"}); },
     .expand = [](Graph&, const Node& n,
                  Operands x) { return Vars{select(less(x[0], number(x[0], 0)), x[0] * n.number("slope"), x[0])}; },
+    .narrow = Narrow::between,
     .samples = [] { return with_attributes(unary_samples(), {{"slope", 0.2}}); },
     .bad_samples = [] { return bad_with({{"slope", 0.2}}, "attribute 'slope' is missing"); }};
 
@@ -122,6 +127,7 @@ const OpDef prelu_op{.name = "prelu",
                      .infer = infer_same,
                      .expand = [](Graph&, const Node&,
                                   Operands x) { return Vars{select(less(x[0], number(x[0], 0)), x[0] * x[1], x[0])}; },
+                     .narrow = Narrow::between,
                      .samples = binary_samples,
                      .bad_samples = binary_bad_samples};
 
@@ -132,6 +138,7 @@ const OpDef elu_op{
     .arity = 1,
     .infer = [](Types t, const Attributes& a) { return infer_with(t, a, {"alpha"}); },
     .expand = [](Graph&, const Node& n, Operands x) { return Vars{exponential_below(x[0], n.number("alpha"), 1)}; },
+    .narrow = Narrow::between,
     .samples = [] { return with_attributes(unary_samples(), {{"alpha", 0.7}}); },
     .bad_samples = [] { return bad_with({{"alpha", 0.7}}, "attribute 'alpha' is missing"); }};
 
@@ -147,6 +154,7 @@ const OpDef celu_op{
     },
     .expand = [](Graph&, const Node& n,
                  Operands x) { return Vars{exponential_below(x[0], n.number("alpha"), n.number("alpha"))}; },
+    .narrow = Narrow::between,
     .samples = [] { return with_attributes(unary_samples(), {{"alpha", 0.7}}); },
     .bad_samples =
         [] {
@@ -161,6 +169,7 @@ const OpDef selu_op{
     .arity = 1,
     .infer = infer_same,
     .expand = [](Graph&, const Node&, Operands x) { return Vars{exponential_below(x[0], selu_alpha, 1) * selu_scale}; },
+    .narrow = Narrow::between,
     .samples = unary_samples,
     .bad_samples = unary_bad_samples};
 
@@ -176,6 +185,7 @@ const OpDef threshold_op{
           const Var above = less(number(x[0], n.number("threshold")), x[0]);
           return Vars{select(above, x[0], number(x[0], n.number("value")))};
         },
+    .narrow = Narrow::between,
     .samples = [] { return with_attributes(unary_samples(), {{"threshold", 0.3}, {"value", -1.5}}); },
     .bad_samples = [] { return bad_with({{"threshold", 0.3}, {"value", -1.5}}, "attribute 'threshold' is missing"); }};
 

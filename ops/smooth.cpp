@@ -20,6 +20,7 @@ const OpDef square_op{.name = "square",
                       .infer = infer_same,
                       .dtypes = numeric,
                       .expand = [](Graph&, const Node&, Operands x) { return Vars{x[0] * x[0]}; },
+                      .narrow = Narrow::between,
                       .samples = unary_samples,
                       .bad_samples = unary_bad_samples};
 
@@ -78,6 +79,7 @@ const OpDef log_sigmoid_op{.name = "log_sigmoid",
                            .infer = infer_same,
                            .vjp = [](Args a) { return Vars{a.gradients[0] * sigmoid(-a.inputs[0])}; },
                            .expand = [](Graph&, const Node&, Operands x) { return Vars{-softplus(-x[0])}; },
+                           .narrow = Narrow::between,
                            .samples = unary_samples,
                            .bad_samples = unary_bad_samples};
 
@@ -87,6 +89,7 @@ const OpDef mish_op{.name = "mish",
                     .arity = 1,
                     .infer = infer_same,
                     .expand = [](Graph&, const Node&, Operands x) { return Vars{x[0] * tanh(softplus(x[0]))}; },
+                    .narrow = Narrow::between,
                     .samples = unary_samples,
                     .bad_samples = unary_bad_samples};
 
