@@ -106,6 +106,8 @@ private:
     if (!kernel.library.empty()) return check_library(k);
     for (const std::vector<int>& ops : kernel.regions)
       for (int op : ops) {
+        if (category(op) == Category::routine)
+          refuse(k, "L7 (call)", fmt::format("{} is a call of the library '{}'", node(op).name, runtime_library));
         if (category(op) == Category::matmul && kernel.regions.size() > 1)
           refuse(k, "L6 (side by side)", fmt::format("the product {} shares a launch", node(op).name));
         for (const Reading& r : readings_.at(op)) {
@@ -120,6 +122,7 @@ private:
 
   void check_library(size_t k) const {
     const PlanKernel& kernel = plan_.kernels[k];
+    if (kernel.library == runtime_library) return check_routine(k);
     if (kernel.library != "onednn")
       refuse(k, "L7 (library product)", fmt::format("unknown library '{}'", kernel.library));
     const int op = kernel.regions[0][0];
@@ -136,6 +139,21 @@ private:
       };
       if (rows * columns > 0 && !is(columns, 1) && !is(1, rows))
         refuse(k, "L7 (library product)",
+               fmt::format("{} reads {}, which is not dense", node(op).name, graph_.node(r.source).name));
+    }
+  }
+
+  void check_routine(size_t k) const {
+    const PlanKernel& kernel = plan_.kernels[k];
+    const int op = kernel.regions[0][0];
+    if (kernel.regions.size() != 1 || kernel.regions[0].size() != 1 || category(op) != Category::routine)
+      refuse(k, "L7 (call)", fmt::format("it must hold one call and nothing else, it has {}", node(op).name));
+    for (const Reading& r : readings_.at(op)) {
+      const Shape steps = row_major_steps(r.space);
+      bool dense = r.affine && (view_.op_of(r.source) >= 0 || graph_.node(r.source).op->category != Category::constant);
+      for (size_t d = 0; d < r.space.size(); ++d) dense &= r.space[d] == 1 || r.strides[d] == steps[d];
+      if (!dense && element_count(r.space) > 0)
+        refuse(k, "L7 (call)",
                fmt::format("{} reads {}, which is not dense", node(op).name, graph_.node(r.source).name));
     }
   }

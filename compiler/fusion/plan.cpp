@@ -32,6 +32,12 @@ bool is_constant(const View& view, Value v) { return view.graph().node(v).op->ca
 
 double flops(const View& view, int op) {
   const Op& o = view.ops()[static_cast<size_t>(op)];
+  if (o.category == Category::routine) {
+    int64_t most = 1;
+    for (const graph::TensorType& type : view.node(op).types) most = std::max(most, element_count(type.shape));
+    for (Value v : view.node(op).inputs) most = std::max(most, element_count(view.graph().type(v).shape));
+    return static_cast<double>(most) * view.node(op).op->cost;
+  }
   if (o.category != Category::matmul) return static_cast<double>(element_count(o.index_space)) * view.node(op).op->cost;
   const Shape& a = view.graph().type(view.node(op).inputs[0]).shape;
   const int64_t k = a[a.size() - (view.node(op).flag("transpose_a") ? 2 : 1)];
@@ -64,7 +70,10 @@ PlanReport report(const View& view, const Plan& plan) {
         product |= view.ops()[static_cast<size_t>(op)].category == Category::matmul;
         r.flops += flops(view, op);
       }
-    ++(!kernel.library.empty() ? r.library_calls : product ? r.products : r.generated);
+    ++(kernel.library == runtime_library ? r.runtime_calls
+       : !kernel.library.empty()         ? r.library_calls
+       : product                         ? r.products
+                                         : r.generated);
     const Traffic t = traffic(view, kernel);
     r.bytes_total += t.read + t.written;
   }
@@ -97,9 +106,10 @@ nlohmann::ordered_json to_json(const View& view, const Plan& plan) {
   using json = nlohmann::ordered_json;
   json out{{"fuseplan", 1}, {"entry", plan.entry}, {"graph", plan.graph}, {"policy", plan.policy}};
   const PlanReport r = report(view, plan);
-  out["report"] = json{{"generated_kernels", r.generated}, {"products", r.products},
-                       {"library_calls", r.library_calls}, {"bytes_between_kernels", r.bytes_between},
-                       {"bytes_total", r.bytes_total},     {"bytes_compulsory", r.bytes_compulsory}};
+  out["report"] = json{{"generated_kernels", r.generated},         {"products", r.products},
+                       {"library_calls", r.library_calls},         {"runtime_calls", r.runtime_calls},
+                       {"bytes_between_kernels", r.bytes_between}, {"bytes_total", r.bytes_total},
+                       {"bytes_compulsory", r.bytes_compulsory}};
   json kernels = json::array();
   for (const PlanKernel& kernel : plan.kernels) {
     json regions = json::array();

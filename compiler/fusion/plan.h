@@ -14,9 +14,12 @@ namespace gmc::fusion {
 struct PlanKernel {
   std::string id;                         // `k3`
   std::vector<std::vector<int>> regions;  // indices into View::ops(), ascending; several regions share one launch
-  std::string library;                    // empty: generated; `onednn`: a library product (one matmul, nothing else)
-  std::string reason;                     // why it is as it is, in the policy's words
+  std::string library;  // empty: generated; otherwise what is called for its one op: `onednn`, a product, or `runtime`
+  std::string reason;   // why it is as it is, in the policy's words
 };
+
+// The library of ops that are calls of the runtime.
+inline constexpr const char* runtime_library = "runtime";
 
 // What was decided about a pair of kernels, and why.
 struct Decision {
@@ -40,6 +43,7 @@ struct PlanReport {
   int generated = 0;  // generated kernels without a product
   int products = 0;   // kernels with a generated product
   int library_calls = 0;
+  int runtime_calls = 0;
   int64_t bytes_between = 0;  // written by one kernel and read by another, each write and each reading kernel counted
   int64_t bytes_total = 0;    // all reads and writes, inputs, outputs and state included
   int64_t bytes_compulsory = 0;  // inputs and state read once, outputs and state written once (B0)

@@ -34,9 +34,20 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
   for (size_t i = 0; i < view.ops().size(); ++i) {
     const int op = static_cast<int>(i);
     const bool product = view.ops()[i].category == Category::matmul;
-    slots_.push_back({{"", {{op}}, product ? library_ : "", ""}, product, flops(view, op), true, 0});
+    const bool call = view.ops()[i].category == Category::routine;
+    slots_.push_back({{"",
+                       {{op}},
+                       call      ? runtime_library
+                       : product ? library_
+                                 : "",
+                       ""},
+                      product,
+                      flops(view, op),
+                      true,
+                      0});
     slot_of_[i] = op;
-    touching[{view.ops()[i].node, 0}].push_back(op);
+    for (size_t r = 0; r < view.node(op).types.size(); ++r)
+      touching[{view.ops()[i].node, static_cast<int32_t>(r)}].push_back(op);
     for (const Access& a : view.ops()[i].operands)
       if (view.graph().node(a.source).op->category != Category::constant) touching[a.source].push_back(op);
   }

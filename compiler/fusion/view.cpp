@@ -113,6 +113,14 @@ bool product_can_read(const Access& a, const Shape& space) {
          (a.strides[0] == 1 && (a.strides[1] >= space[0] || space[1] == 1));
 }
 
+// Whether the operand's elements lie one after the other from the start of its source.
+bool is_dense(const Access& a, const Shape& shape) {
+  const Shape dense = graph::dense_strides(shape);
+  bool same = a.base == 0;
+  for (size_t d = 0; d < shape.size(); ++d) same &= shape[d] == 1 || a.strides[d] == dense[d];
+  return same || element_count(shape) == 0;
+}
+
 }  // namespace
 
 std::optional<Access> View::resolve(Value v) const {
@@ -127,7 +135,7 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
   std::vector<bool> copies(g.nodes().size(), false);
   for (const graph::Output& o : g.outputs()) {
     const Category c = g.node(o.value).op->category;
-    if (is_movement(c) || c == Category::constant || c == Category::input)
+    if (is_movement(c) || c == Category::constant || c == Category::literal || c == Category::input)
       copies[static_cast<size_t>(o.value.node)] = true;
   }
   // What is a copy already, or computes by itself, cannot become one.
@@ -146,9 +154,9 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
       const graph::Node& n = g.nodes()[i];
       const Category c = n.op->category;
       if (c == Category::composite) fail("composite '{}' must be expanded before fusion", n.name);
-      const bool works =
-          c == Category::elementwise || c == Category::random || c == Category::reduce || c == Category::matmul;
-      if (!works && !(copies[i] && c != Category::input)) {
+      const bool works = c == Category::elementwise || c == Category::random || c == Category::reduce ||
+                         c == Category::matmul || c == Category::routine;
+      if (!works && !(copies[i] && c != Category::input && c != Category::literal)) {
         if (is_movement(c) && !resolve({static_cast<int32_t>(i), 0})) {
           make_copy(n.inputs[0], n);
           again = true;
@@ -168,10 +176,12 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
             std::swap(space[0], space[1]);
           }
         }
-        // A product reads its operands from memory, where constants are not.
+        // Products and routines read their operands from memory, where constants are not.
         const bool in_memory =
             access && (op_of(access->source) >= 0 || g.node(access->source).op->category != Category::constant);
-        if (!access || (c == Category::matmul && (!in_memory || !product_can_read(*access, space)))) {
+        if (c == Category::routine && access) access->aligned = false;
+        if (!access || (c == Category::matmul && (!in_memory || !product_can_read(*access, space))) ||
+            (c == Category::routine && (!in_memory || !is_dense(*access, g.type(n.inputs[k]).shape)))) {
           make_copy(n.inputs[k], n);
           again = true;
           break;
@@ -196,7 +206,11 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
     if (const int op = op_of(o.value); op >= 0) leaves_[static_cast<size_t>(op)] = true;
 }
 
-int64_t View::bytes(int op) const { return byte_size(type(op).dtype, type(op).shape); }
+int64_t View::bytes(int op) const {
+  int64_t sum = 0;
+  for (const graph::TensorType& type : node(op).types) sum += byte_size(type.dtype, type.shape);
+  return sum;
+}
 
 int View::find(const std::string& name) const {
   for (size_t i = 0; i < ops_.size(); ++i)

@@ -31,11 +31,12 @@ struct Access {
 struct Op {
   int32_t node = -1;
   Category category =
-      Category::elementwise;  // elementwise, random, reduce, matmul; a movement that copies counts as elementwise
+      Category::elementwise;  // elementwise, random, reduce, matmul, routine; a copy counts as elementwise
   bool is_copy = false;
   Shape index_space;  // what the accesses are expressed in: the result's shape; reduce: the operand's shape; matmul:
                       // see below
-  std::vector<Access> operands;  // matmul: access i is over [m, k] and [k, n]
+  std::vector<Access> operands;  // matmul: access i is over [m, k] and [k, n]; routine: each is over the operand's own
+                                 // shape, dense
 };
 
 class View {
@@ -51,7 +52,7 @@ public:
     return graph_->nodes()[static_cast<size_t>(ops_[static_cast<size_t>(op)].node)];
   }
   const graph::TensorType& type(int op) const { return node(op).types[0]; }
-  int64_t bytes(int op) const;
+  int64_t bytes(int op) const;  // of all results
   // Ops that read this op's result, ascending; and whether it leaves the entry (output or state).
   const std::vector<int>& readers(int op) const { return readers_[static_cast<size_t>(op)]; }
   bool leaves(int op) const { return leaves_[static_cast<size_t>(op)]; }

@@ -3,7 +3,9 @@
 #include "compiler/graph/indexing.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 namespace gmc::graph {
 namespace {
@@ -78,6 +80,28 @@ std::vector<Var> tail(std::span<const Var> x, size_t from) {
   return {x.begin() + static_cast<ptrdiff_t>(from), x.end()};
 }
 
+constexpr std::array<std::string_view, 5> modes{"set", "add", "mul", "max", "min"};
+int64_t mode_number(const std::string& mode) { return std::find(modes.begin(), modes.end(), mode) - modes.begin(); }
+
+// Tiles share the largest dimension that no index reaches, so that each holds whole runs of updates in order.
+Routine scatter_call(const Node& n, Types operands) {
+  constexpr int64_t least_tile = 16, most_tiles = 64;
+  const Shape &whole = operands[0].shape, &space = operands[1].shape;
+  const List& dims = n.integers("dims");
+  int64_t cut = -1;
+  for (size_t d = 0; d < whole.size(); ++d)
+    if (dims[d] >= 0 && (cut < 0 || whole[d] > whole[static_cast<size_t>(cut)])) cut = static_cast<int64_t>(d);
+  const int64_t extent = cut < 0 ? 1 : whole[static_cast<size_t>(cut)];
+  const int64_t tile = cut < 0 ? 1 : std::max(least_tile, (extent + most_tiles - 1) / most_tiles);
+  Routine out{"gmc_scatter",
+              {number_of(operands[0]), number_of(operands[2]), mode_number(n.text("mode")), std::ssize(whole),
+               std::ssize(space), cut, tile},
+              (extent + tile - 1) / tile};
+  for (const Shape* part : {&whole, &dims, &space})
+    out.parameters.insert(out.parameters.end(), part->begin(), part->end());
+  return out;
+}
+
 Var zeros(Var like) { return broadcast_to(constant(*like.graph, 0, {like.type().dtype, {}}), like.shape()); }
 
 }  // namespace
@@ -141,8 +165,7 @@ const OpDef scatter_op{
         fail("updates {} and indices {} differ in shape", to_string(t[1].shape), to_string(t[2].shape));
       if (t[1].dtype != t[0].dtype) fail("updates of {} do not fit {}", name_of(t[1].dtype), name_of(t[0].dtype));
       const std::string& mode = get<std::string>(a, "mode");
-      if (mode != "set" && mode != "add" && mode != "mul" && mode != "max" && mode != "min")
-        fail("unknown mode '{}': expected set, add, mul, max or min", mode);
+      if (mode_number(mode) == std::ssize(modes)) fail("unknown mode '{}': expected set, add, mul, max or min", mode);
       if (t[0].dtype == boolean && mode != "set") fail("expected mode set for bool, got {}", mode);
       return {t[0]};
     },
@@ -162,6 +185,7 @@ const OpDef scatter_op{
           });
           return out;
         },
+    .routine = scatter_call,
     .vjp =
         [](const VjpArguments& a) {
           const std::string& mode = a.node.text("mode");

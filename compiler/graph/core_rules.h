@@ -26,6 +26,13 @@ inline bool get_flag(const Attributes& attributes, const char* key) {
 // are.
 double to_dtype(DType to, DType from, double value);
 
+// A dtype as a parameter of a routine. Halves are computed in f32, so routines do not know them.
+inline int64_t number_of(const TensorType& type) {
+  if (type.dtype == f16 || type.dtype == bf16) fail("the runtime has no routine for {}", name_of(type.dtype));
+  if (type.shape.size() > 16) fail("{} has more dimensions than the 16 of routines", to_string(type));
+  return static_cast<int64_t>(type.dtype);
+}
+
 inline DType get_dtype(const Attributes& attributes) {
   const std::string& name = get<std::string>(attributes, "dtype");
   if (auto dtype = dtype_named(name)) return *dtype;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/fusion/plan.h"
+#include "compiler/graph/op.h"
 #include "compiler/kernel/kernel.h"
 
 #include <string>
@@ -16,10 +17,11 @@ struct LibraryProduct {
 };
 
 struct Step {
-  kernel::Kernel kernel;             // of a library call: name and parameters only
+  kernel::Kernel kernel;             // of a call: name and parameters only
   std::vector<graph::Value> values;  // per parameter: the graph value it holds; invalid for a temporary
   std::string library;               // empty: generated
-  LibraryProduct product;            // of a library call
+  LibraryProduct product;            // of a call of oneDNN
+  graph::Routine routine = {};       // of a call of the runtime; without symbol otherwise
   double work = 0;                   // in additions: whether sharing it among threads pays
 };
 

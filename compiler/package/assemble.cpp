@@ -1,6 +1,7 @@
 #include "compiler/package/assemble.h"
 
 #include "compiler/package/memory.h"
+#include "compiler/package/table.h"
 #include "compiler/package/write.h"
 #include "runtime/base/error.h"
 #include "runtime/execute/random.h"
@@ -36,6 +37,7 @@ public:
     entry.name = writer_.add_string(graph_.entry());
     declare_inputs(entry);
     declare_outputs(entry);
+    declare_tables();
     entry.first_step = writer_.step_count();
     place_results();
     copies_of_inputs();
@@ -96,11 +98,19 @@ private:
     }
   }
 
+  void declare_tables() {
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const graph::Node& n = graph_.nodes()[i];
+      if (n.op->category == Category::literal)
+        buffers_[{static_cast<int32_t>(i), 0}] = writer_.add_constant(bytes_of(n.types[0].dtype, n.numbers("values")));
+    }
+  }
+
   // Results that leave the entry are computed where they are wanted; a second use of the same value is a copy.
   void place_results() {
     for (const auto& [value, at] : outputs_) {
       if (buffers_.count(value)) {
-        if (is_input(value))
+        if (is_input(value) || is_table(value))
           early_copies_.push_back({value, at});
         else
           late_copies_.push_back({value, at});
@@ -123,6 +133,7 @@ private:
     for (const auto& [from, to] : late_copies_)
       if (is_input(from) && sources.insert(from).second) asides_.push_back({from, bytes(from)});
   }
+  bool is_table(Value v) const { return graph_.node(v).op->category == Category::literal; }
   bool is_input(Value v) const { return graph_.node(v).op->category == Category::input; }
 
   // Whether `result` may be written over the old value of its state: nobody reads the old value afterwards, and the
@@ -242,6 +253,10 @@ private:
       execute::Step out{};
       out.name = writer_.add_string(step.kernel.name);
       out.serial = step.work < serial_work ? 1 : 0;
+      if (step.routine.symbol) {
+        emit_routine(step.routine, out, operands);
+        continue;
+      }
       if (!step.library.empty()) {
         emit_library(step, out, operands);
         continue;
@@ -254,9 +269,23 @@ private:
         out.tiles = static_cast<uint64_t>(phase.tiles);
         writer_.add_step(out, operands);
       }
-      writer_.header.scratch_bytes =
-          std::max(writer_.header.scratch_bytes, static_cast<uint64_t>((code.scratch_bytes + 63) / 64 * 64));
+      reserve_scratch(code.scratch_bytes);
     }
+  }
+  void reserve_scratch(int64_t bytes) {
+    writer_.header.scratch_bytes =
+        std::max(writer_.header.scratch_bytes, static_cast<uint64_t>((bytes + 63) / 64 * 64));
+  }
+
+  void emit_routine(const graph::Routine& routine, execute::Step out, std::vector<uint32_t> operands) {
+    if (routine.tiles == 0) return;
+    const auto* parameters = reinterpret_cast<const char*>(routine.parameters.data());
+    operands.insert(operands.begin(), writer_.add_constant({parameters, routine.parameters.size() * sizeof(int64_t)}));
+    out.kind = execute::StepKind::launch;
+    out.function = writer_.add_function(routine.symbol);
+    out.tiles = static_cast<uint64_t>(routine.tiles);
+    writer_.add_step(out, operands);
+    reserve_scratch(routine.scratch_bytes);
   }
 
   void emit_library(const lower::Step& step, execute::Step out, const std::vector<uint32_t>& operands) {

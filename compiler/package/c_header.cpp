@@ -110,9 +110,9 @@ std::string entry_text(const Package* p, uint32_t index, const std::string& pref
 // {P} is the prefix, {N} the model's name.
 constexpr const char* preamble = R"(/* The compiled model '{N}'.
  *
- * Link with the static library, or with the object and libgmc_execute.a, and with -lpthread -lm. Arrays are dense and row-major, in the
- * caller's memory. Functions that return int return 0 for success; {P}_error() says what went wrong otherwise. Random draws
- * are a function of (seed, step). One call at a time for each open model. */
+ * Link with the static library, or with the object, libgmc_execute.a and libgmc_routines.a, and with -lpthread -lm.
+ * Arrays are dense and row-major, in the caller's memory. Functions that return int return 0 for success; {P}_error() says
+ * what went wrong otherwise. Random draws are a function of (seed, step). One call at a time for each open model. */
 #ifndef GMC_MODEL_{P}_H
 #define GMC_MODEL_{P}_H
 

@@ -133,8 +133,8 @@ void link_executable(const Compiled& compiled, const LinkOptions& options, const
   replace_file(path, [&](const std::string& partial) {
     run(parts.compiler() + std::vector<std::string>{"-static-pie", "-s", "-o", partial} + parts.objects() +
         std::vector<std::string>{"-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack", "-L" + lib,
-                                 "-lgmc_artifact_main", "-lgmc_runtime", "-lgmc_execute", "-lpng", "-lz", "-lm",
-                                 "-lpthread"});
+                                 "-lgmc_artifact_main", "-lgmc_runtime", "-lgmc_execute", "-lgmc_routines", "-lpng",
+                                 "-lz", "-lm", "-lpthread"});
   });
 }
 
@@ -156,7 +156,7 @@ void link_static_library(const Compiled& compiled, const LinkOptions& options, c
   run(parts.compiler() + std::vector<std::string>{"-r", "-nostdlib", "-Wl,--force-group-allocation", "-o", merged} +
       parts.objects() +
       std::vector<std::string>{"-Wl,--whole-archive", directory_of(options) + "/libgmc_execute.a",
-                               "-Wl,--no-whole-archive"});
+                               "-Wl,--no-whole-archive", directory_of(options) + "/libgmc_routines.a"});
   std::vector<std::string> hide{"objcopy"};
   for (const char* name : {"package", "functions", "weights", "weights_bytes", "runtime"})
     hide.push_back(fmt::format("--keep-global-symbol={}_{}", c_identifier(compiled.name), name));

@@ -5,6 +5,7 @@
 #include "runtime/execute/executor.h"
 #include "runtime/execute/lookup.h"
 #include "runtime/libraries/onednn.h"
+#include "runtime/routines/routines.h"
 
 #include <cstring>
 #include <new>
@@ -44,8 +45,10 @@ Session::Session(const Compiled& compiled, const SessionOptions& options) : impl
   impl_->bytes.reset(new (std::align_val_t{64}) char[compiled.package.size()]);
   std::memcpy(impl_->bytes.get(), compiled.package.data(), compiled.package.size());
   for (const CompiledObject& object : compiled.objects) impl_->jit.add(object.object, object.symbol);
-  for (const std::string& symbol : compiled.functions)
-    impl_->functions.push_back(reinterpret_cast<execute::Kernel>(impl_->jit.lookup(symbol)));
+  for (const std::string& symbol : compiled.functions) {
+    const execute::Kernel routine = routines::find_routine(symbol.c_str());
+    impl_->functions.push_back(routine ? routine : reinterpret_cast<execute::Kernel>(impl_->jit.lookup(symbol)));
+  }
   execute::Options o;
   o.threads = options.threads;
   o.guard = options.guard;

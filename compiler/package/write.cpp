@@ -18,6 +18,18 @@ uint32_t PackageWriter::add_buffer(const execute::Buffer& buffer) {
   return static_cast<uint32_t>(buffers_.size() - 1);
 }
 
+uint32_t PackageWriter::add_constant(const std::string& bytes) {
+  auto [it, inserted] = constant_at_.try_emplace(bytes, static_cast<uint32_t>(buffers_.size()));
+  if (!inserted) return it->second;
+  constants_.resize((constants_.size() + 63) / 64 * 64, '\0');
+  execute::Buffer buffer{};
+  buffer.space = execute::Space::constant;
+  buffer.offset = constants_.size();
+  buffer.bytes = bytes.size();
+  constants_ += bytes;
+  return add_buffer(buffer);
+}
+
 uint32_t PackageWriter::add_function(const std::string& symbol) {
   auto it = std::find(functions_.begin(), functions_.end(), symbol);
   if (it == functions_.end()) it = functions_.insert(it, symbol);
@@ -74,8 +86,9 @@ std::string PackageWriter::finish() {
   p.tensors = place(tensors_);
   p.steps = place(steps_);
   p.entries = place(entries_);
-  p.constants = place(std::string());
+  p.constants = place(constants_);
   p.strings = place(strings_);
+  p.constant_bytes = constants_.size();
   p.function_count = static_cast<uint32_t>(functions_.size());
   p.buffer_count = static_cast<uint32_t>(buffers_.size());
   p.operand_count = static_cast<uint32_t>(operands_.size());

@@ -14,6 +14,8 @@ class PackageWriter {
 public:
   uint32_t add_string(const std::string&);
   uint32_t add_buffer(const execute::Buffer&);
+  // A buffer of the constant space that holds these bytes; equal contents share their place.
+  uint32_t add_constant(const std::string& bytes);
   uint32_t add_function(const std::string& symbol);  // equal symbols share an entry
   uint32_t add_state(const std::string& name, const graph::TensorType&, uint32_t flags);
   // Bytes from the start of the state block.
@@ -32,8 +34,9 @@ public:
 private:
   execute::Tensor tensor(const std::string& name, const graph::TensorType&, uint32_t flags);
 
-  std::string strings_;
+  std::string strings_, constants_;
   std::map<std::string, uint32_t> string_at_;
+  std::map<std::string, uint32_t> constant_at_;
   std::vector<execute::Buffer> buffers_;
   std::vector<uint32_t> operands_;
   std::vector<execute::Tensor> states_, tensors_;

@@ -27,12 +27,13 @@ Graph eliminate_common(const Graph& from) {
   using Key = std::tuple<std::string, std::vector<graph::Value>, graph::Attributes>;
   std::map<Key, graph::Value> seen;
   return rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
-    if (node.types.size() != 1) return Replacements{};
     Key key{node.op->name, {}, exact(node.attributes)};
     for (const graph::Var& v : inputs) std::get<1>(key).push_back(v.value);
     auto [it, inserted] = seen.try_emplace(std::move(key));
     if (inserted) it->second = to.copy(node, std::get<1>(it->first));
-    return Replacements{{&to, it->second}};
+    Replacements out;
+    for (size_t r = 0; r < node.types.size(); ++r) out.push_back({&to, {it->second.node, static_cast<int32_t>(r)}});
+    return out;
   });
 }
 

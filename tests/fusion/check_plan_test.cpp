@@ -171,5 +171,28 @@ TEST_F(CheckPlan, L9CapsARegion) {
               HasSubstr("breaks L9 (size): 66 buffers in a region, at most 64"));
 }
 
+// Ops that are calls of the runtime: alone, marked, on operands that are dense where they lie.
+TEST(CheckPlanOfCalls, StandAlone) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {4, 4}), at = graph::input(g, "at", "data", {DType::i64, {4, 4}});
+  const Var y = graph::scatter(graph::transpose(x, {1, 0}), tests::tanh(x), {at}, {0}, {-1, 1}, "add");
+  tests::output(tests::tanh(y));
+  const View view(g);
+  Plan plan = fusion::policy_none(view);
+  auto check = [&] { return tests::error_of([&] { fusion::check_plan(view, plan); }); };
+  EXPECT_EQ(check(), "");
+  ASSERT_EQ(plan.kernels.size(), 4u);  // the transpose, copied; tanh; the call; tanh
+  auto call = std::find_if(plan.kernels.begin(), plan.kernels.end(), [](auto& k) { return k.library == "runtime"; });
+  ASSERT_NE(call, plan.kernels.end());
+  EXPECT_EQ(view.node(call->regions[0][0]).name, "scatter");
+  call->library.clear();
+  EXPECT_THAT(check(), HasSubstr("breaks L7 (call): scatter is a call of the library 'runtime'"));
+  call->library = "onednn";
+  EXPECT_THAT(check(), HasSubstr("it must hold one matmul and nothing else, it has scatter"));
+  call->library = "runtime";
+  std::swap(call->regions, plan.kernels.back().regions);
+  EXPECT_THAT(check(), HasSubstr("breaks L7 (call): it must hold one call and nothing else"));
+}
+
 }  // namespace
 }  // namespace gmc

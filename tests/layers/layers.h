@@ -28,6 +28,7 @@ inline const std::vector<Row>& rows() {
   static const std::vector<Row> list{
       {"runtime/base", {}},
       {"runtime/execute", {}},
+      {"runtime/routines", {package}},
       {"runtime/files", {base, "runtime/execute"}},
       {"runtime/libraries", {"runtime/execute"}},
       {"runtime/artifact", {base, "runtime/execute", "runtime/files"}},

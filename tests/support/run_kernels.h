@@ -150,6 +150,26 @@ private:
   std::map<int, double> row_values_, point_;
 };
 
+// A call of the runtime means what its op does.
+inline void call_routine(const graph::Graph& g, const lower::Step& step,
+                         std::map<graph::Value, graph::Reference>& memory) {
+  const int32_t id = step.values.back().node;
+  const graph::Node& node = g.node(step.values.back());
+  std::vector<graph::Reference> operands;
+  std::vector<const graph::Reference*> pointers;
+  std::vector<graph::TensorType> types;
+  for (size_t k = 0; k < node.inputs.size(); ++k) {
+    types.push_back(g.type(node.inputs[k]));
+    operands.push_back({types.back().shape, memory.at(step.values[k]).values});
+  }
+  for (graph::Reference& r : operands) {
+    r.values.resize(static_cast<size_t>(element_count(r.shape)));
+    pointers.push_back(&r);
+  }
+  const std::vector<graph::Reference> results = graph::interpret_node({node, pointers, types, 0, 0});
+  for (size_t r = 0; r < results.size(); ++r) memory[{id, static_cast<int32_t>(r)}] = results[r];
+}
+
 // The largest difference between the outputs of a lowered graph and those of the interpreter; infinite where an element
 // was never written. Library products are not run: plan without.
 inline double lowering_error(const graph::Graph& g, const std::vector<lower::Step>& steps,
@@ -162,8 +182,14 @@ inline double lowering_error(const graph::Graph& g, const std::vector<lower::Ste
     if (n.op->category == graph::Category::constant)
       memory[v] = {n.types[0].shape,
                    std::vector<double>(static_cast<size_t>(element_count(n.types[0].shape)), n.number("value"))};
+    if (n.op->category == graph::Category::literal) memory[v] = {n.types[0].shape, n.numbers("values")};
   }
-  for (const lower::Step& step : steps) KernelRunner(step, memory);
+  for (const lower::Step& step : steps) {
+    if (step.routine.symbol)
+      call_routine(g, step, memory);
+    else
+      KernelRunner(step, memory);
+  }
   const auto expected = graph::interpret(g, inputs);
   double worst = 0;
   for (const graph::Output& o : g.outputs()) {

@@ -117,7 +117,8 @@ void bench(const BenchOptions& o) {
                              {"policy", e.plan.policy},
                              {"kernels", e.report.generated},
                              {"products", e.report.products},
-                             {"library_calls", e.report.library_calls}};
+                             {"library_calls", e.report.library_calls},
+                             {"runtime_calls", e.report.runtime_calls}};
     const double gflops = product_flops(e) / t.median_ms / 1e6;
     j["product_gflops"] = gflops;
     if (o.peak) j["fma_peak_gflops"] = peak;

@@ -27,6 +27,7 @@ nlohmann::ordered_json summary_json(const package::Compiled& compiled) {
                               {"generated_kernels", r.generated},
                               {"products", r.products},
                               {"library_calls", r.library_calls},
+                              {"runtime_calls", r.runtime_calls},
                               {"bytes_between_kernels", r.bytes_between},
                               {"bytes_total", r.bytes_total},
                               {"bytes_compulsory", r.bytes_compulsory},
@@ -42,8 +43,9 @@ nlohmann::ordered_json summary_json(const package::Compiled& compiled) {
 void print_summary(const package::Compiled& compiled) {
   for (const auto& e : compiled.entries) {
     const fusion::PlanReport& r = e.report;
-    fmt::print("{} under policy {}: {} ops in {} generated kernels, {} products, {} library calls\n", e.plan.entry,
-               e.plan.policy, e.view->ops().size(), r.generated, r.products, r.library_calls);
+    fmt::print("{} under policy {}: {} ops in {} generated kernels, {} products, {} library calls{}\n", e.plan.entry,
+               e.plan.policy, e.view->ops().size(), r.generated, r.products, r.library_calls,
+               r.runtime_calls ? fmt::format(", {} calls of the runtime", r.runtime_calls) : "");
     fmt::print("  between kernels {}, moved in all {}, compulsory {} (ratio {:.2f}), arena {}\n",
                bytes_text(r.bytes_between), bytes_text(r.bytes_total), bytes_text(r.bytes_compulsory),
                static_cast<double>(r.bytes_total) / static_cast<double>(std::max<int64_t>(1, r.bytes_compulsory)),
