@@ -17,10 +17,11 @@ List from_to(int64_t begin, int64_t end) {
   return out;
 }
 
-void check_mode(const Attributes& a) {
+void check_mode(const TensorType& x, const Attributes& a) {
   const std::string& mode = get<std::string>(a, "mode");
   if (mode != "set" && mode != "add" && mode != "mul" && mode != "max" && mode != "min")
     fail("unknown mode '{}': expected set, add, mul, max or min", mode);
+  if (x.dtype == boolean && mode != "set") fail("expected mode set for bool, got {}", mode);
 }
 void check_not_empty(const TensorType& x, int64_t axis, const Shape& indices) {
   if (extent_of(x.shape, axis) == 0 && element_count(indices) > 0)
@@ -156,7 +157,7 @@ const OpDef put_op{
     .infer = [](Types t, const Attributes& a) -> Results {
       const int64_t axis = get_axis(a, t[0].shape.size());
       check_index(t[1]);
-      check_mode(a);
+      check_mode(t[0], a);
       check_not_empty(t[0], axis, t[1].shape);
       check_updates(t[0], t[2], taken_shape(t[0].shape, t[1].shape, axis));
       return {t[0]};
@@ -226,7 +227,7 @@ const OpDef put_along_axis_op{
     .arity = 3,
     .infer = [](Types t, const Attributes& a) -> Results {
       check_along(t[0], t[1], get_axis(a, t[0].shape.size()));
-      check_mode(a);
+      check_mode(t[0], a);
       check_updates(t[0], t[2], t[1].shape);
       return {t[0]};
     },
@@ -298,7 +299,7 @@ const OpDef scatter_nd_op{
     .arity = 3,
     .infer = [](Types t, const Attributes& a) -> Results {
       check_places(t[0], t[1], 0);
-      check_mode(a);
+      check_mode(t[0], a);
       check_updates(t[0], t[2], places_shape(t[0].shape, t[1].shape, 0));
       return {t[0]};
     },

@@ -301,7 +301,7 @@ private:
       for (const Reading& r : readings_.at(op)) {
         const int source = view_.op_of(r.source);
         const bool inside = source >= 0 && place_.at(source) == place_.at(op);
-        if (!inside && graph_.node(r.source).op->category != Category::constant) buffers.insert(r.source);
+        if (!inside && !view_.is_free(r.source)) buffers.insert(r.source);
       }
     }
     if (ops.size() > most_ops)

@@ -144,8 +144,7 @@ private:
         if (p == position_.end()) continue;
         if (op(c).category == Category::matmul)
           return refuse("L7", fmt::format("{} feeds the product {}", name(p->second), name(c)));
-        if (!a.aligned)
-          return refuse("L2", fmt::format("{} reads {} through a reshape or slice", name(c), name(p->second)));
+        if (!a.aligned) return refuse("L2", fmt::format("{} reads {} at another point", name(c), name(p->second)));
         const std::vector<int> kept = kept_dims(p->second);
         for (size_t j = 0; j < a.dims.size(); ++j) {
           const int from = axes(p->second)[static_cast<size_t>(kept[j])];
@@ -216,8 +215,7 @@ private:
     for (size_t i = 0; i < ops_.size(); ++i) {
       if (stored_[i]) buffers.insert({op(i).node, 0});
       for (const Access& a : op(i).operands)
-        if (!position_.count(view_.op_of(a.source)) && view_.graph().node(a.source).op->category != Category::constant)
-          buffers.insert(a.source);
+        if (!position_.count(view_.op_of(a.source)) && !view_.is_free(a.source)) buffers.insert(a.source);
     }
     return buffers.size() <= max_buffers || refuse("L9", fmt::format("{} buffers", buffers.size()));
   }

@@ -26,8 +26,6 @@ int64_t source_bytes(const View& view, Value v) {
   return byte_size(type.dtype, type.shape);
 }
 
-bool is_constant(const View& view, Value v) { return view.graph().node(v).op->category == Category::constant; }
-
 }  // namespace
 
 double flops(const View& view, int op) {
@@ -51,7 +49,7 @@ Traffic traffic(const View& view, const PlanKernel& kernel) {
   Traffic out;
   for (int op : inside) {
     for (const Access& a : view.ops()[static_cast<size_t>(op)].operands)
-      if (!is_constant(view, a.source) && !inside.count(view.op_of(a.source)) && read.insert(a.source).second)
+      if (!view.is_free(a.source) && !inside.count(view.op_of(a.source)) && read.insert(a.source).second)
         out.read += source_bytes(view, a.source);
     bool needed = view.leaves(op);
     for (int reader : view.readers(op)) needed |= !inside.count(reader);
@@ -85,7 +83,7 @@ PlanReport report(const View& view, const Plan& plan) {
       if (kernel_of.at(reader) != kernel_of.at(op)) reading.insert(kernel_of.at(reader));
     if (!reading.empty()) r.bytes_between += view.bytes(op) * static_cast<int64_t>(1 + reading.size());
     for (const Access& a : view.ops()[i].operands)
-      if (view.op_of(a.source) < 0 && !is_constant(view, a.source) && outside.insert(a.source).second)
+      if (view.op_of(a.source) < 0 && !view.is_free(a.source) && outside.insert(a.source).second)
         r.bytes_compulsory += source_bytes(view, a.source);
     if (view.leaves(op)) r.bytes_compulsory += view.bytes(op);
   }

@@ -49,7 +49,7 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
     for (size_t r = 0; r < view.node(op).types.size(); ++r)
       touching[{view.ops()[i].node, static_cast<int32_t>(r)}].push_back(op);
     for (const Access& a : view.ops()[i].operands)
-      if (view.graph().node(a.source).op->category != Category::constant) touching[a.source].push_back(op);
+      if (!view.is_free(a.source)) touching[a.source].push_back(op);
   }
   for (const auto& [value, ops] : touching)
     for (int a : ops)

@@ -54,6 +54,8 @@ Reading read_operand(const View& view, int op, size_t k) {
   }
   for (; moves(graph.node(r.source)) && view.op_of(r.source) < 0; r.source = graph.node(r.source).inputs[0])
     through(graph.node(r.source));
+  // A gather reads its first operand wherever the others say.
+  r.affine = view.node(op).op->category != Category::gather || k > 0;
   const Shape steps = row_major_steps(graph.type(r.source).shape);
   auto element = [&](Shape at) {
     for (const auto& [movement, from] : walk) {

@@ -4,6 +4,7 @@
 #include "runtime/base/error.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace gmc::fusion {
@@ -59,44 +60,103 @@ std::optional<std::vector<int>> squeeze_dims(const Shape& from, const Shape& to)
   return j == to.size() ? std::optional(map) : std::nullopt;
 }
 
-void apply_dims(Access& a, const std::vector<int>& map) {
-  if (!a.aligned) return;  // dimensions that mean nothing any more
-  for (int& d : a.dims)
-    if (d >= 0) d = map[static_cast<size_t>(d)];
+// The same sum over the indices of a movement's result: `strides` run over its operand.
+struct Sum {
+  int64_t base;
+  Shape strides;
+};
+
+// Nothing if strides cannot say it.
+std::optional<Sum> through(const graph::Node& movement, const Shape& from, const Sum& sum) {
+  const Shape& to = movement.types[0].shape;
+  Sum out{sum.base, Shape(to.size(), 0)};
+  switch (movement.op->category) {
+  case Category::reshape: {
+    if (element_count(to) == 0) return out;
+    auto reshaped = reshape_strides(from, sum.strides, to);
+    if (!reshaped) return std::nullopt;
+    out.strides = *reshaped;
+    return out;
+  }
+  case Category::broadcast:
+    for (size_t i = 0; i < from.size(); ++i)
+      if (from[i] != 1) out.strides[static_cast<size_t>(movement.integers("dims")[i])] = sum.strides[i];
+    return out;
+  case Category::transpose:
+    for (size_t i = 0; i < to.size(); ++i)
+      out.strides[i] = sum.strides[static_cast<size_t>(movement.integers("perm")[i])];
+    return out;
+  case Category::affine: {
+    const graph::AffineMap map = movement.op->affine(movement, from);
+    for (size_t d = 0; d < from.size(); ++d) {
+      out.base += sum.strides[d] * map.base[d];
+      for (size_t i = 0; i < to.size(); ++i) out.strides[i] += sum.strides[d] * map.steps[d][i];
+    }
+    return out;
+  }
+  default:
+    return std::nullopt;
+  }
+}
+
+// The reader's dimension for each of the operand's, or -1; nothing where dimensions do not stay what they are.
+std::optional<std::vector<int>> dims_through(const graph::Node& movement, const Shape& from) {
+  const Shape& to = movement.types[0].shape;
+  std::vector<int> map(from.size(), -1);
+  switch (movement.op->category) {
+  case Category::reshape:
+    return squeeze_dims(from, to);
+  case Category::broadcast:
+    for (size_t i = 0; i < from.size(); ++i)
+      if (from[i] != 1) map[i] = static_cast<int>(movement.integers("dims")[i]);
+    return map;
+  case Category::transpose:
+    for (size_t i = 0; i < to.size(); ++i) map[static_cast<size_t>(movement.integers("perm")[i])] = static_cast<int>(i);
+    return map;
+  default:
+    return std::nullopt;
+  }
+}
+
+// The dimensions of the operand in which an affine op can leave it.
+std::vector<Guard> guards_of(const graph::Node& movement, const Shape& from) {
+  std::vector<Guard> guards;
+  if (movement.op->category != Category::affine) return guards;
+  const Shape& to = movement.types[0].shape;
+  const graph::AffineMap map = movement.op->affine(movement, from);
+  for (size_t d = 0; d < from.size(); ++d) {
+    int64_t low = map.base[d], high = map.base[d];
+    for (size_t i = 0; i < to.size(); ++i)
+      (map.steps[d][i] < 0 ? low : high) += map.steps[d][i] * std::max<int64_t>(0, to[i] - 1);
+    if (low < 0 || high >= from[d]) guards.push_back({map.base[d], map.steps[d], from[d]});
+  }
+  return guards;
 }
 
 // The access of a movement's operand, expressed over the movement's result. Nothing if strides cannot say it.
 std::optional<Access> through(const graph::Node& movement, const Shape& from, Access a) {
-  const Shape& to = movement.types[0].shape;
-  Shape strides(to.size(), 0);
-  if (movement.op->category == Category::reshape) {
-    auto reshaped = element_count(to) == 0 ? std::optional(strides) : reshape_strides(from, a.strides, to);
-    if (!reshaped) return std::nullopt;
-    a.strides = *reshaped;
-    const auto map = squeeze_dims(from, to);
-    if (map) apply_dims(a, *map);
-    a.aligned = a.aligned && map;
-    return a;
+  const auto sum = through(movement, from, Sum{a.base, a.strides});
+  if (!sum) return std::nullopt;
+  a.base = sum->base;
+  a.strides = sum->strides;
+  for (Guard& guard : a.guards) {
+    const auto moved = through(movement, from, Sum{guard.base, guard.strides});
+    if (!moved) return std::nullopt;
+    guard.base = moved->base;
+    guard.strides = moved->strides;
   }
-  std::vector<int> map(from.size(), -1);
-  if (movement.op->category == Category::broadcast) {
-    const Shape& dims = movement.integers("dims");
-    for (size_t i = 0; i < from.size(); ++i) {
-      if (from[i] == 1) continue;
-      strides[static_cast<size_t>(dims[i])] = a.strides[i];
-      map[i] = static_cast<int>(dims[i]);
-    }
-  } else if (movement.op->category == Category::transpose) {
-    const Shape& perm = movement.integers("perm");
-    for (size_t i = 0; i < perm.size(); ++i) {
-      strides[i] = a.strides[static_cast<size_t>(perm[i])];
-      map[static_cast<size_t>(perm[i])] = static_cast<int>(i);
-    }
-  } else {
-    return std::nullopt;
+  if (const std::vector<Guard> added = guards_of(movement, from); !added.empty()) {
+    const double value = movement.op->affine(movement, from).value;
+    const bool same = value == a.outside && std::signbit(value) == std::signbit(a.outside);
+    if (!a.guards.empty() && !same) return std::nullopt;
+    a.outside = value;
+    a.guards.insert(a.guards.end(), added.begin(), added.end());
   }
-  a.strides = strides;
-  apply_dims(a, map);
+  const auto map = a.aligned ? dims_through(movement, from) : std::nullopt;
+  a.aligned = map.has_value();
+  if (map)
+    for (int& d : a.dims)
+      if (d >= 0) d = (*map)[static_cast<size_t>(d)];
   return a;
 }
 
@@ -106,9 +166,19 @@ Access dense_access(Value v, const Shape& shape) {
   return a;
 }
 
+// Of an index the number itself: it runs along one dimension.
+Access index_access(Value v, const graph::Node& node) {
+  Access a = dense_access(v, node.types[0].shape);
+  std::fill(a.strides.begin(), a.strides.end(), 0);
+  a.strides[static_cast<size_t>(node.integer("axis"))] = 1;
+  return a;
+}
+
+bool is_free_source(Category c) { return c == Category::constant || c == Category::index; }
+
 // The generated product reads matrices in which one of the two dimensions is contiguous.
 bool product_can_read(const Access& a, const Shape& space) {
-  if (a.base != 0 || space.size() != 2) return false;
+  if (a.base != 0 || !a.guards.empty() || space.size() != 2) return false;
   return (a.strides[1] == 1 && (a.strides[0] >= space[1] || space[0] == 1)) ||
          (a.strides[0] == 1 && (a.strides[1] >= space[0] || space[1] == 1));
 }
@@ -116,7 +186,7 @@ bool product_can_read(const Access& a, const Shape& space) {
 // Whether the operand's elements lie one after the other from the start of its source.
 bool is_dense(const Access& a, const Shape& shape) {
   const Shape dense = graph::dense_strides(shape);
-  bool same = a.base == 0;
+  bool same = a.base == 0 && a.guards.empty();
   for (size_t d = 0; d < shape.size(); ++d) same &= shape[d] == 1 || a.strides[d] == dense[d];
   return same || element_count(shape) == 0;
 }
@@ -125,6 +195,7 @@ bool is_dense(const Access& a, const Shape& shape) {
 
 std::optional<Access> View::resolve(Value v) const {
   const graph::Node& node = graph_->node(v);
+  if (node.op->category == Category::index && op_of(v) < 0) return index_access(v, node);
   if (!is_movement(node.op->category) || op_of_[static_cast<size_t>(v.node)] >= 0)
     return dense_access(v, graph_->type(v).shape);
   const auto inner = resolve(node.inputs[0]);
@@ -135,13 +206,13 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
   std::vector<bool> copies(g.nodes().size(), false);
   for (const graph::Output& o : g.outputs()) {
     const Category c = g.node(o.value).op->category;
-    if (is_movement(c) || c == Category::constant || c == Category::literal || c == Category::input)
+    if (is_movement(c) || is_free_source(c) || c == Category::literal || c == Category::input)
       copies[static_cast<size_t>(o.value.node)] = true;
   }
   // What is a copy already, or computes by itself, cannot become one.
   auto make_copy = [&](Value v, const graph::Node& reader) {
     const Category from = g.node(v).op->category;
-    if (copies[static_cast<size_t>(v.node)] || (!is_movement(from) && from != Category::constant))
+    if (copies[static_cast<size_t>(v.node)] || (!is_movement(from) && !is_free_source(from)))
       fail("'{}' reads '{}' in a way that cannot be compiled: {}", reader.name, g.node(v).name, to_string(g.type(v)));
     copies[static_cast<size_t>(v.node)] = true;
   };
@@ -154,8 +225,8 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
       const graph::Node& n = g.nodes()[i];
       const Category c = n.op->category;
       if (c == Category::composite) fail("composite '{}' must be expanded before fusion", n.name);
-      const bool works = c == Category::elementwise || c == Category::random || c == Category::reduce ||
-                         c == Category::matmul || c == Category::routine;
+      const bool works = c == Category::elementwise || c == Category::random || c == Category::gather ||
+                         c == Category::reduce || c == Category::matmul || c == Category::routine;
       if (!works && !(copies[i] && c != Category::input && c != Category::literal)) {
         if (is_movement(c) && !resolve({static_cast<int32_t>(i), 0})) {
           make_copy(n.inputs[0], n);
@@ -176,12 +247,16 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
             std::swap(space[0], space[1]);
           }
         }
-        // Products and routines read their operands from memory, where constants are not.
-        const bool in_memory =
-            access && (op_of(access->source) >= 0 || g.node(access->source).op->category != Category::constant);
-        if (c == Category::routine && access) access->aligned = false;
-        if (!access || (c == Category::matmul && (!in_memory || !product_can_read(*access, space))) ||
-            (c == Category::routine && (!in_memory || !is_dense(*access, g.type(n.inputs[k]).shape)))) {
+        // Products, gathers and routines read from memory, where constants and indices are not.
+        const bool in_memory = access && (op_of(access->source) >= 0 || !is_free(access->source));
+        const bool whole = c == Category::routine || (c == Category::gather && k == 0);
+        if (whole && access) access->aligned = false;
+        const bool readable =
+            access && (c == Category::matmul    ? in_memory && product_can_read(*access, space)
+                       : c == Category::routine ? in_memory && is_dense(*access, g.type(n.inputs[k]).shape)
+                       : whole                  ? in_memory && access->guards.empty()
+                                                : true);
+        if (!readable) {
           make_copy(n.inputs[k], n);
           again = true;
           break;
@@ -204,6 +279,11 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
     }
   for (const graph::Output& o : g.outputs())
     if (const int op = op_of(o.value); op >= 0) leaves_[static_cast<size_t>(op)] = true;
+}
+
+bool View::is_free(Value v) const {
+  const Category c = graph_->node(v).op->category;
+  return c == Category::constant || (c == Category::index && op_of(v) < 0);
 }
 
 int64_t View::bytes(int op) const {

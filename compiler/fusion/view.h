@@ -1,8 +1,8 @@
 // What fusion sees of a graph: the ops that do work, and how each reads its operands.
 //
-// Movement (broadcast, reshape, transpose, slice) and constants do no work: they are folded into the accesses of
-// whoever reads them. Where an access cannot be expressed, or a movement's result leaves the entry, the movement
-// becomes an op of its own, a copy.
+// Movement (broadcast, reshape, transpose, the affine ops), constants and indices do no work: they are folded into the
+// accesses of whoever reads them. Where an access cannot be expressed, or a movement's result leaves the entry, the
+// movement becomes an op of its own, a copy.
 #pragma once
 
 #include "compiler/graph/graph.h"
@@ -17,26 +17,36 @@ using graph::Category;
 using graph::Graph;
 using graph::Value;
 
+// Holds where 0 <= base + sum strides[d] * i_d < extent.
+struct Guard {
+  int64_t base = 0;
+  Shape strides;
+  int64_t extent = 0;
+};
+
 // Where a reader finds its operand: element (i0, i1, ...) of the reader's index space is element base + sum strides[d]
-// * i_d of `source`, which is dense.
+// * i_d of `source`, which is dense, where all guards hold, and `outside` elsewhere. Of an index, the number itself is
+// what the sum gives.
 struct Access {
-  Value source;  // an op, an input or a constant
+  Value source;  // an op, an input, a table, a constant or an index
   int64_t base = 0;
   Shape strides;  // per dimension of the reader's index space
   std::vector<int>
       dims;  // per dimension of `source`: the reader's dimension that indexes it, or -1 where its extent is 1
   bool aligned = false;  // `dims` is meaningful: every index of the source is an index of the reader
+  std::vector<Guard> guards = {};
+  double outside = 0;
 };
 
 struct Op {
   int32_t node = -1;
   Category category =
-      Category::elementwise;  // elementwise, random, reduce, matmul, routine; a copy counts as elementwise
+      Category::elementwise;  // elementwise, random, gather, reduce, matmul, routine; a copy counts as elementwise
   bool is_copy = false;
   Shape index_space;  // what the accesses are expressed in: the result's shape; reduce: the operand's shape; matmul:
                       // see below
-  std::vector<Access> operands;  // matmul: access i is over [m, k] and [k, n]; routine: each is over the operand's own
-                                 // shape, dense
+  std::vector<Access> operands;  // matmul: access i is over [m, k] and [k, n]; gather: access 0 is over the operand's
+                                 // own shape; routine: each is, and dense
 };
 
 class View {
@@ -53,6 +63,8 @@ public:
   }
   const graph::TensorType& type(int op) const { return node(op).types[0]; }
   int64_t bytes(int op) const;  // of all results
+  // Whether a source is computed wherever it is read: a constant, or an index that is no copy.
+  bool is_free(Value) const;
   // Ops that read this op's result, ascending; and whether it leaves the entry (output or state).
   const std::vector<int>& readers(int op) const { return readers_[static_cast<size_t>(op)]; }
   bool leaves(int op) const { return leaves_[static_cast<size_t>(op)]; }

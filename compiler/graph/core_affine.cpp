@@ -36,6 +36,7 @@ Reference look_up(const ReferenceArguments& a) {
   const Shape& from = a.inputs[0]->shape;
   const Shape& to = a.node.types[0].shape;
   const AffineMap map = a.node.op->affine(a.node, from);
+  const double outside = to_dtype(a.node.types[0].dtype, f64, map.value);
   const Shape strides = dense_strides(from);
   Reference out{to, std::vector<double>(static_cast<size_t>(element_count(to)))};
   Shape index(to.size(), 0);
@@ -48,7 +49,7 @@ Reference look_up(const ReferenceArguments& a) {
       inside = inside && at >= 0 && at < from[d];
       offset += at * strides[d];
     }
-    element = inside ? a.inputs[0]->values[static_cast<size_t>(offset)] : map.value;
+    element = inside ? a.inputs[0]->values[static_cast<size_t>(offset)] : outside;
     for (size_t d = to.size(); d-- > 0;) {
       if (++index[d] < to[d]) break;
       index[d] = 0;

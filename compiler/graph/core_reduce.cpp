@@ -60,7 +60,8 @@ const OpDef reduce_op{
           for (size_t d = 0; d < from.size(); ++d)
             if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end()) strides[d] = to[kept++];
           Reference out{a.node.types[0].shape, {}};
-          const double identity = to_dtype(a.node.types[0].dtype, f64, monoid.identity);
+          const DType dtype = a.node.types[0].dtype;
+          const double identity = dtype == boolean ? monoid.name == "min" : to_dtype(dtype, f64, monoid.identity);
           out.values.assign(static_cast<size_t>(element_count(out.shape)), identity);
           for_each_element(from, strides, 0, [&](int64_t i, int64_t at) {
             double& into = out.values[static_cast<size_t>(at)];

@@ -126,6 +126,8 @@ struct OpDef {
   Narrow narrow = Narrow::never;  // ops that only move elements follow what they move
   std::vector<Sample> (*samples)() = nullptr;
   std::vector<BadSample> (*bad_samples)() = nullptr;
+
+  bool differentiable() const { return vjp || expand; }
 };
 
 // Types of the results of an op on these operands; throws `Error` with a bare message if their number, their dtypes or

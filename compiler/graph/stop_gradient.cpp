@@ -13,7 +13,12 @@ const OpDef stop_gradient_op{
     .expand = [](Graph&, const Node&, std::span<const Var> x) { return std::vector<Var>{x[0]}; },
     .narrow = Narrow::between,
     .samples = unary_samples,
-    .bad_samples = [] { return std::vector<BadSample>{{{}, {}, "expected 1 operands, got 0"}}; }};
+    .bad_samples =
+        [] {
+          return std::vector<BadSample>{{{}, {}, "expected 1 operands, got 0"},
+                                        {{{f32, {2}}, {f32, {2}}}, {}, "expected 1 operands, got 2"},
+                                        {{{i32, {}}, {f32, {2}}, {f32, {2}}}, {}, "expected 1 operands, got 3"}};
+        }};
 
 Var stop_gradient(Var x) { return apply(stop_gradient_op, {x}); }
 

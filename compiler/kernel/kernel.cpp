@@ -19,6 +19,21 @@ int64_t tiles_of(const Region& r) {
   return blocks(rows_of(r), r.tile_rows) * blocks(columns_of(r), r.tile_columns);
 }
 
+bool has_access(const Instruction& in) {
+  using Kind = Instruction::Kind;
+  switch (in.kind) {
+  case Kind::load:
+  case Kind::gather:
+  case Kind::index:
+  case Kind::random:
+  case Kind::store:
+  case Kind::fold:
+    return true;
+  default:
+    return false;
+  }
+}
+
 std::vector<Span> spans_of(const Region& r) {
   std::vector<Span> spans;
   auto along = [&](const Access& a) {
@@ -31,7 +46,9 @@ std::vector<Span> spans_of(const Region& r) {
   for (const Instruction& i : r.body) {
     Span span = Span::scalar;
     for (int operand : i.operands) span = std::max(span, spans[static_cast<size_t>(operand)]);
-    if (i.kind == Kind::load || i.kind == Kind::random) span = along(i.access);
+    if (i.kind == Kind::load || i.kind == Kind::random || i.kind == Kind::gather || i.kind == Kind::index)
+      span = std::max(span, along(i.access));
+    for (const Guard& guard : i.guards) span = std::max(span, along(guard.at));
     if (i.kind == Kind::product) span = Span::full;
     if (i.kind == Kind::row) span = std::min(span, Span::row);
     if (i.kind == Kind::store || i.kind == Kind::fold) span = std::max(span, along(i.access));
@@ -42,13 +59,17 @@ std::vector<Span> spans_of(const Region& r) {
 
 const Function* function_named(std::string_view name) {
   static constexpr Function functions[] = {
-      {"add", 2, false, 1},        {"sub", 2, false, 1},       {"mul", 2, false, 1},    {"div", 2, false, 4},
-      {"neg", 1, false, 1},        {"abs", 1, false, 1},       {"sign", 1, false, 2},   {"max", 2, false, 2},
-      {"min", 2, false, 2},        {"less", 2, true, 1},       {"equal", 2, true, 1},   {"select", 3, false, 1},
-      {"exp", 1, false, 12},       {"log", 1, false, 14},      {"log1p", 1, false, 16}, {"expm1", 1, false, 14},
-      {"tanh", 1, false, 16},      {"sigmoid", 1, false, 18},  {"sqrt", 1, false, 6},   {"rsqrt", 1, false, 8},
-      {"erf", 1, false, 16},       {"softplus", 1, false, 30}, {"silu", 1, false, 20},  {"gelu", 1, false, 20},
-      {"gelu_tanh", 1, false, 24}, {"to_f32", 1, false, 1},    {"to_bool", 1, true, 1}, {"copy", 1, false, 0},
+      {"add", 2, 1},     {"sub", 2, 1},        {"mul", 2, 1},     {"div", 2, 4},        {"neg", 1, 1},
+      {"abs", 1, 1},     {"sign", 1, 2},       {"max", 2, 2},     {"min", 2, 2},        {"less", 2, 1},
+      {"equal", 2, 1},   {"select", 3, 1},     {"cast", 1, 1},    {"copy", 1, 0},       {"exp", 1, 12},
+      {"log", 1, 14},    {"log1p", 1, 16},     {"expm1", 1, 14},  {"tanh", 1, 16},      {"sigmoid", 1, 18},
+      {"sqrt", 1, 6},    {"rsqrt", 1, 8},      {"erf", 1, 16},    {"softplus", 1, 30},  {"silu", 1, 20},
+      {"gelu", 1, 20},   {"gelu_tanh", 1, 24}, {"pow", 2, 40},    {"exp2", 1, 12},      {"log2", 1, 14},
+      {"log10", 1, 16},  {"sin", 1, 16},       {"cos", 1, 16},    {"tan", 1, 30},       {"asin", 1, 20},
+      {"acos", 1, 20},   {"atan", 1, 20},      {"atan2", 2, 30},  {"sinh", 1, 20},      {"cosh", 1, 20},
+      {"asinh", 1, 30},  {"acosh", 1, 30},     {"atanh", 1, 20},  {"erfinv", 1, 24},    {"floor", 1, 1},
+      {"ceil", 1, 1},    {"trunc", 1, 1},      {"round", 1, 1},   {"fmod", 2, 10},      {"mod", 2, 10},
+      {"bit_and", 2, 1}, {"bit_or", 2, 1},     {"bit_xor", 2, 1}, {"shift_left", 2, 2}, {"shift_right", 2, 2},
   };
   for (const Function& f : functions)
     if (f.name == name) return &f;
@@ -75,11 +96,18 @@ void verify(const Kernel& kernel) {
           const Kind from = region.body[static_cast<size_t>(operand)].kind;
           if (from == Kind::store || from == Kind::fold) bad(i, fmt::format("operand %{} has no value", operand));
         }
-        const bool touches = in.kind == Kind::load || in.kind == Kind::store || in.kind == Kind::fold;
+        const bool touches = has_access(in) && in.kind != Kind::random && in.kind != Kind::index;
         if (touches && !known(in.parameter)) bad(i, "no such parameter");
-        if ((touches || in.kind == Kind::random) && in.access.strides.size() != region.extents.size())
-          bad(i, "strides and extents differ in number");
-        if (in.kind == Kind::load || in.kind == Kind::store) {
+        bool fits = !has_access(in) || in.access.strides.size() == region.extents.size();
+        for (const Guard& guard : in.guards) fits &= guard.at.strides.size() == region.extents.size();
+        if (!fits) bad(i, "strides and extents differ in number");
+        if (!in.guards.empty() && in.kind != Kind::load && in.kind != Kind::index && in.kind != Kind::constant)
+          bad(i, "guards what is no load");
+        if (in.kind == Kind::gather && in.subscripts.size() != in.operands.size())
+          bad(i, fmt::format("{} indices, {} subscripts", in.operands.size(), in.subscripts.size()));
+        if (touches && in.dtype != kernel.parameters[static_cast<size_t>(in.parameter)].dtype)
+          bad(i, fmt::format("touches parameter {} as {}", in.parameter, name_of(in.dtype)));
+        if ((in.kind == Kind::load && in.guards.empty()) || in.kind == Kind::store) {
           int64_t low = in.access.base, high = in.access.base;
           for (size_t d = 0; d < region.extents.size(); ++d)
             (in.access.strides[d] < 0 ? low : high) += in.access.strides[d] * (region.extents[d] - 1);
@@ -93,10 +121,14 @@ void verify(const Kernel& kernel) {
           if (!f) bad(i, fmt::format("unknown function '{}'", in.function));
           if (static_cast<size_t>(f->arity) != in.operands.size())
             bad(i, fmt::format("'{}' takes {} operands, got {}", in.function, f->arity, in.operands.size()));
+          const DType from = region.body[static_cast<size_t>(in.operands.back())].dtype;
+          const bool moves = f->name == "cast" || f->name == "select" || f->name == "copy";
+          if (!moves && (from == DType::f16 || from == DType::bf16))
+            bad(i, fmt::format("'{}' of {}: halves are computed in f32", in.function, name_of(from)));
         }
         using Mode = Parameter::Mode;
         const Mode mode = touches ? kernel.parameters[static_cast<size_t>(in.parameter)].mode : Mode::temporary;
-        if (in.kind == Kind::load && mode == Mode::out) bad(i, "loads from an output");
+        if ((in.kind == Kind::load || in.kind == Kind::gather) && mode == Mode::out) bad(i, "loads from an output");
         if ((in.kind == Kind::store || in.kind == Kind::fold) && mode == Mode::in) bad(i, "writes to an input");
         const bool combines = in.kind == Kind::row || in.kind == Kind::fold;
         if (combines && in.function != "sum" && in.function != "prod" && in.function != "max" && in.function != "min")

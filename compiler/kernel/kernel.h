@@ -7,11 +7,11 @@
 // and may be followed by anything of the same row; `fold` combines along the rows of a tile and leaves a partial result
 // per tile. How tiles become threads and columns become lanes is the code generator's.
 //
-// Arithmetic is IEEE f32, each instruction rounded once: nothing is contracted or reassociated across instructions, so
-// evaluating an instruction twice gives the same bits. At a point everything is read before anything is stored, so a
-// buffer may be overwritten by a region that reads each of its elements only at the point that stores it. The order of
-// `row` is fixed by the vector width and the number of columns; that of `fold` by the tiles: by shapes and target,
-// never by the number of threads.
+// Arithmetic is that of the instruction's dtype, f32 and f64 after IEEE 754, integers wrapping, each instruction
+// rounded once: nothing is contracted or reassociated across instructions, so evaluating an instruction twice gives the
+// same bits. At a point everything is read before anything is stored, so a buffer may be overwritten by a region that
+// reads each of its elements only at the point that stores it. The order of `row` is fixed by the vector width and the
+// number of columns; that of `fold` by the tiles: by shapes and target, never by the number of threads.
 #pragma once
 
 #include "runtime/base/shape.h"
@@ -40,9 +40,24 @@ struct Access {
   bool operator==(const Access&) const = default;
 };
 
+// A condition on a point: 0 <= base + sum strides[axis] * index[axis] < extent.
+struct Guard {
+  Access at;
+  int64_t extent = 0;
+  bool operator==(const Guard&) const = default;
+};
+
+// An index that is data: operand k of a gather, clamped to [0, extent), adds index * stride elements.
+struct Subscript {
+  int64_t extent = 0, stride = 0;
+  bool operator==(const Subscript&) const = default;
+};
+
 struct Instruction {
   enum class Kind {
     load,      // parameter[access]
+    gather,    // parameter[access + what the subscripts add]
+    index,     // the number that access gives, in this dtype
     constant,  // value
     compute,   // function(operands): one of the scalar functions
     random,    // word access of a draw: function is its distribution
@@ -57,10 +72,15 @@ struct Instruction {
   std::vector<int> operands = {};  // ids of instructions above
   int parameter = -1;
   Access access = {};
-  double value = 0;
-  uint64_t stream = 0;  // random
-  DType dtype = DType::f32;
+  std::vector<Guard> guards = {};          // load, index, constant: the value where all hold, elsewhere `outside`
+  std::vector<Subscript> subscripts = {};  // of a gather, one an operand
+  double value = 0, outside = 0;
+  uint64_t stream = 0;       // random
+  DType dtype = DType::f32;  // of the value, or of what is stored
 };
+
+// Whether the instruction has an access over the axes.
+bool has_access(const Instruction&);
 
 // C[m, n] = sum over k of A[m, k] B[k, n]: parameters, and whether a matrix is stored transposed with the given leading
 // dimension.
@@ -95,11 +115,10 @@ int64_t tiles_of(const Region&);
 enum class Span : uint8_t { scalar, row, full };
 std::vector<Span> spans_of(const Region&);
 
-// Scalar functions that `compute` knows: name, operands, result dtype given the operands' (f32 or bool).
+// Scalar functions that `compute` knows. Halves are cast, selected and copied only.
 struct Function {
   std::string_view name;
   int arity;
-  bool gives_bool;
   int cost;  // relative to an addition
 };
 const Function* function_named(std::string_view);

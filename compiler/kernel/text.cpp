@@ -9,6 +9,9 @@
 //   %1 = constant 0.5
 //   %2 = mul %0 %1
 //   %3 = random normal 1234 {0 [20,1]}
+//   %4 = load 0 {-1 [6,1]} within 5 {-1 [0,1]} else 0.5 bf16
+//   %5 = gather 0 {0 [0,1]} %1 of 7 6
+//   %6 = index {0 [0,1]} i64
 //   %4 = row sum %2
 //   %5 = product
 //   store 2 {0 [784,1]} %2
@@ -33,15 +36,29 @@ const char* mode_name(Parameter::Mode mode) {
 
 std::string print(const Access& a) { return fmt::format("{{{} [{}]}}", a.base, fmt::join(a.strides, ",")); }
 
+std::string print_guards(const Instruction& in) {
+  std::string out;
+  for (const Guard& g : in.guards) out += fmt::format(" within {} {}", g.extent, print(g.at));
+  return in.guards.empty() ? out : out + fmt::format(" else {}", in.outside);
+}
+
 std::string print(const Instruction& in, size_t id) {
   std::string operands;
   for (int operand : in.operands) operands += fmt::format(" %{}", operand);
-  const std::string type = in.dtype == DType::boolean ? " bool" : "";
+  const std::string type = in.dtype == DType::f32 ? "" : fmt::format(" {}", name_of(in.dtype));
   switch (in.kind) {
   case Kind::load:
-    return fmt::format("%{} = load {} {}{}", id, in.parameter, print(in.access), type);
+    return fmt::format("%{} = load {} {}{}{}", id, in.parameter, print(in.access), print_guards(in), type);
+  case Kind::gather: {
+    std::string subscripts;
+    for (size_t k = 0; k < in.operands.size(); ++k)
+      subscripts += fmt::format(" %{} of {} {}", in.operands[k], in.subscripts[k].extent, in.subscripts[k].stride);
+    return fmt::format("%{} = gather {} {}{}{}", id, in.parameter, print(in.access), subscripts, type);
+  }
+  case Kind::index:
+    return fmt::format("%{} = index {}{}{}", id, print(in.access), print_guards(in), type);
   case Kind::constant:
-    return fmt::format("%{} = constant {}{}", id, in.value, type);
+    return fmt::format("%{} = constant {}{}{}", id, in.value, print_guards(in), type);
   case Kind::compute:
     return fmt::format("%{} = {}{}{}", id, in.function, operands, type);
   case Kind::random:
@@ -49,11 +66,11 @@ std::string print(const Instruction& in, size_t id) {
   case Kind::product:
     return fmt::format("%{} = product", id);
   case Kind::row:
-    return fmt::format("%{} = row {}{}", id, in.function, operands);
+    return fmt::format("%{} = row {}{}{}", id, in.function, operands, type);
   case Kind::store:
-    return fmt::format("store {} {}{}", in.parameter, print(in.access), operands);
+    return fmt::format("store {} {}{}{}", in.parameter, print(in.access), operands, type);
   case Kind::fold:
-    return fmt::format("fold {} {} {}{}", in.function, in.parameter, print(in.access), operands);
+    return fmt::format("fold {} {} {}{}{}", in.function, in.parameter, print(in.access), operands, type);
   }
   return {};
 }
@@ -75,6 +92,17 @@ public:
   template <class T>
   T number() {
     return convert<T>(word());
+  }
+  // Takes `token` if it is next.
+  bool accept(const char* token) {
+    const size_t begin = at_;
+    if (!done() && word() == token) return true;
+    at_ = begin;
+    return false;
+  }
+  bool at_reference() {
+    skip();
+    return at_ < line_.size() && line_[at_] == '%';
   }
   int reference() {
     const std::string text = word();
@@ -130,12 +158,34 @@ private:
   size_t at_ = 0;
 };
 
+// What ends the line of a value that is not f32.
+DType parse_type(Words& words) {
+  if (words.done()) return DType::f32;
+  const std::string name = words.word();
+  const auto dtype = dtype_named(name);
+  if (!dtype) fail("kernel text line {}: expected a dtype, got '{}'", words.line_number(), name);
+  return *dtype;
+}
+
 Instruction parse_value(Words& words) {
   Instruction in;
   const std::string what = words.word();
   if (what == "load") {
     in.kind = Kind::load;
     in.parameter = words.number<int>();
+    in.access = words.access();
+  } else if (what == "gather") {
+    in.kind = Kind::gather;
+    in.parameter = words.number<int>();
+    in.access = words.access();
+    while (words.at_reference()) {
+      in.operands.push_back(words.reference());
+      words.expect("of");
+      const auto extent = words.number<int64_t>();
+      in.subscripts.push_back({extent, words.number<int64_t>()});
+    }
+  } else if (what == "index") {
+    in.kind = Kind::index;
     in.access = words.access();
   } else if (what == "constant") {
     in.kind = Kind::constant;
@@ -155,10 +205,12 @@ Instruction parse_value(Words& words) {
       fail("kernel text line {}: unknown function '{}'", words.line_number(), in.function);
     for (int i = 0; i < (in.kind == Kind::row ? 1 : f->arity); ++i) in.operands.push_back(words.reference());
   }
-  if (!words.done()) {
-    words.expect("bool");
-    in.dtype = DType::boolean;
+  while (words.accept("within")) {
+    const auto extent = words.number<int64_t>();
+    in.guards.push_back({words.access(), extent});
   }
+  if (!in.guards.empty()) words.expect("else"), in.outside = words.number<double>();
+  in.dtype = parse_type(words);
   return in;
 }
 
@@ -243,8 +295,7 @@ Kernel parse(std::string_view text) {
       store.parameter = words.number<int>();
       store.access = words.access();
       store.operands = {words.reference()};
-      if (head == "store" && static_cast<size_t>(store.parameter) < kernel.parameters.size())
-        store.dtype = kernel.parameters[static_cast<size_t>(store.parameter)].dtype;
+      store.dtype = parse_type(words);
       region(words).body.push_back(store);
     } else if (head[0] == '%') {
       words.expect("=");

@@ -23,6 +23,7 @@ using Kind = Instruction::Kind;
 // What a reduction leaves for the next phase: partial results to be combined.
 struct Partial {
   std::string monoid;
+  DType dtype;
   int partial, result;  // parameters
   int64_t columns;
   int64_t blocks;  // how many
@@ -56,13 +57,11 @@ private:
     return it->second;
   }
   void add_parameter(Value v, Parameter::Mode mode, const graph::TensorType& type, const std::string& name) {
-    if (type.dtype != DType::f32 && type.dtype != DType::boolean)
-      fail("'{}' has dtype {}: generated code knows f32 and bool", name, name_of(type.dtype));
     step_.kernel.parameters.push_back({mode, type.dtype, element_count(type.shape), name});
     step_.values.push_back(v);
   }
-  int temporary(int64_t elements, const char* name) {
-    add_parameter({}, Parameter::Mode::temporary, {DType::f32, {elements}}, name);
+  int temporary(int64_t elements, DType dtype, const char* name) {
+    add_parameter({}, Parameter::Mode::temporary, {dtype, {elements}}, name);
     return static_cast<int>(step_.values.size()) - 1;
   }
 
@@ -108,20 +107,54 @@ private:
 
   int operand(Region& r, size_t position, const fusion::Access& access) {
     if (auto it = r.value_of.find(view_.op_of(access.source)); it != r.value_of.end()) return it->second;
+    const std::vector<int>& axes = r.binding.axes[position];
     const graph::Node& source = view_.graph().node(access.source);
-    if (source.op->category == Category::constant) return emit_constant(r, source);
-    const int p = parameter(access.source, Parameter::Mode::in);
-    const kernel::Access at = over_axes(r, r.binding.axes[position], access.base, access.strides);
-    std::vector<int64_t> key = at.strides;
-    key.push_back(at.base);
-    auto [it, inserted] = r.loads.try_emplace({p, key}, 0);
-    if (inserted)
-      it->second = emit(r, {.kind = Kind::load, .parameter = p, .access = at, .dtype = source.types[0].dtype});
+    Instruction in{.access = over_axes(r, axes, access.base, access.strides),
+                   .outside = access.outside,
+                   .dtype = view_.graph().type(access.source).dtype};
+    for (const fusion::Guard& g : access.guards) in.guards.push_back({over_axes(r, axes, g.base, g.strides), g.extent});
+    if (!view_.is_free(access.source)) {
+      in.kind = Kind::load;
+      in.parameter = parameter(access.source, Parameter::Mode::in);
+    } else if (source.op->category == Category::index) {
+      in.kind = Kind::index;
+    } else {
+      in.kind = Kind::constant;
+      in.access = {};
+      in.value = source.number("value");
+    }
+    if (in.kind != Kind::load || !in.guards.empty()) return emit(r, std::move(in));
+    std::vector<int64_t> key = in.access.strides;
+    key.push_back(in.access.base);
+    auto [it, inserted] = r.loads.try_emplace({in.parameter, key}, 0);
+    if (inserted) it->second = emit(r, std::move(in));
     return it->second;
   }
 
   static int emit_constant(Region& r, const graph::Node& node) {
     return emit(r, {.kind = Kind::constant, .value = node.number("value"), .dtype = node.types[0].dtype});
+  }
+
+  int add_gather(Region& r, size_t i, const Op& o, const graph::Node& node) {
+    const fusion::Access& from = o.operands[0];
+    const Shape& axes = node.integers("axes");
+    const Shape whole = view_.graph().type(node.inputs[0]).shape;
+    Shape strides(o.index_space.size(), 0);
+    std::vector<kernel::Subscript> subscripts;
+    for (size_t d = 0; d < whole.size(); ++d) {
+      if (std::count(axes.begin(), axes.end(), static_cast<int64_t>(d)) > 0)
+        subscripts.push_back({whole[d], from.strides[d]});
+      else
+        strides[static_cast<size_t>(node.integers("dims")[d])] += from.strides[d];
+    }
+    std::vector<int> indices;
+    for (size_t k = 1; k < o.operands.size(); ++k) indices.push_back(operand(r, i, o.operands[k]));
+    return emit(r, {.kind = Kind::gather,
+                    .operands = std::move(indices),
+                    .parameter = parameter(from.source, Parameter::Mode::in),
+                    .access = over_axes(r, r.binding.axes[i], from.base, strides),
+                    .subscripts = std::move(subscripts),
+                    .dtype = node.types[0].dtype});
   }
 
   void add_op(Region& r, size_t i) {
@@ -137,8 +170,15 @@ private:
                        .function = node.text("distribution"),
                        .access = at,
                        .stream = static_cast<uint64_t>(node.integer("stream"))});
+    } else if (o.category == Category::gather) {
+      value = add_gather(r, i, o, node);
     } else if (o.is_copy && node.op->category == Category::constant) {
       value = emit_constant(r, node);
+    } else if (o.is_copy && node.op->category == Category::index) {
+      Shape along(o.index_space.size(), 0);
+      along[static_cast<size_t>(node.integer("axis"))] = 1;
+      value = emit(
+          r, {.kind = Kind::index, .access = over_axes(r, r.binding.axes[i], 0, along), .dtype = node.types[0].dtype});
     } else {
       std::vector<int> operands;
       for (const fusion::Access& a : o.operands) operands.push_back(operand(r, i, a));
@@ -151,14 +191,7 @@ private:
 
   static int add_compute(Region& r, const graph::Node& node, std::vector<int> operands) {
     const DType to = node.types[0].dtype;
-    if (to != DType::f32 && to != DType::boolean)
-      fail("'{}' has dtype {}: generated code knows f32 and bool", node.name, name_of(to));
     std::string function = node.op->name;
-    if (function == "cast") {
-      const DType from = r.out.body[static_cast<size_t>(operands[0])].dtype;
-      if (from == to) return operands[0];
-      function = to == DType::boolean ? "to_bool" : "to_f32";
-    }
     if (!kernel::function_named(function)) fail("'{}': generated code has no function '{}'", node.name, function);
     return emit(r,
                 {.kind = Kind::compute, .function = std::move(function), .operands = std::move(operands), .dtype = to});
@@ -184,7 +217,7 @@ private:
                                      [&](int64_t d) { return r.binding.axes[i][static_cast<size_t>(d)] >= 0; });
     const fusion::ReductionKind kind = fusion::reduction_kind(view_, r.binding, r.ops, i);
     if (reduces && kind != fusion::ReductionKind::rows)
-      value = emit(r, {.kind = Kind::row, .function = monoid, .operands = {value}});
+      value = emit(r, {.kind = Kind::row, .function = monoid, .operands = {value}, .dtype = node.types[0].dtype});
     if (!reduces || kind == fusion::ReductionKind::row) {
       r.value_of[op] = value;
       if (r.stored[i]) add_store(r, i, value);
@@ -196,7 +229,12 @@ private:
     const std::vector<int> along = fusion::result_axes(view_, op, r.binding.axes[i]);
     const int columns = static_cast<int>(r.binding.domain.size()) - 1;
     to.strides.back() = std::count(along.begin(), along.end(), columns) > 0 ? 1 : 0;
-    emit(r, {.kind = Kind::fold, .function = monoid, .operands = {value}, .parameter = p, .access = to});
+    emit(r, {.kind = Kind::fold,
+             .function = monoid,
+             .operands = {value},
+             .parameter = p,
+             .access = to,
+             .dtype = node.types[0].dtype});
   }
 
   int add_product(Region& r, const Op& o, const graph::Node& node) {
@@ -235,9 +273,9 @@ private:
     const bool full = kernel::spans_of(region)[i] == kernel::Span::full;
     const int64_t columns = full ? kernel::columns_of(region) : 1;
     const int result = in.parameter;
-    const int partial = temporary(blocks * columns, "partial results");
+    const int partial = temporary(blocks * columns, in.dtype, "partial results");
     in.parameter = partial;
-    partials_.push_back({in.function, partial, result, columns, blocks});
+    partials_.push_back({in.function, in.dtype, partial, result, columns, blocks});
   }
 
   void combine_partials() {
@@ -260,6 +298,7 @@ private:
             {.kind = Kind::load, .parameter = p.partial, .access = {0, {p.columns, 1}}},
             {.kind = Kind::fold, .function = p.monoid, .operands = {0}, .parameter = p.result, .access = {0, {0, 1}}}};
       }
+      for (Instruction& in : region.body) in.dtype = p.dtype;
       phase.regions.push_back(std::move(region));
     }
     step_.kernel.phases.push_back(std::move(phase));

@@ -12,14 +12,19 @@ bool has(const kernel::Region& r, Kind kind) {
   return std::any_of(r.body.begin(), r.body.end(), [&](const Instruction& in) { return in.kind == kind; });
 }
 
-bool accesses(const Instruction& in) {
-  return in.kind == Kind::load || in.kind == Kind::store || in.kind == Kind::random || in.kind == Kind::fold;
+// Calls visit(strides) for everything of the region that runs along its axes.
+template <class Region, class Visit>
+void for_each_strides(Region& r, Visit visit) {
+  for (auto& in : r.body) {
+    if (kernel::has_access(in)) visit(in.access.strides);
+    for (auto& guard : in.guards) visit(guard.at.strides);
+  }
 }
 
 void remove_axis(kernel::Region& r, size_t axis) {
-  r.extents.erase(r.extents.begin() + static_cast<std::ptrdiff_t>(axis));
-  for (Instruction& in : r.body)
-    if (accesses(in)) in.access.strides.erase(in.access.strides.begin() + static_cast<std::ptrdiff_t>(axis));
+  const auto at = static_cast<std::ptrdiff_t>(axis);
+  r.extents.erase(r.extents.begin() + at);
+  for_each_strides(r, [&](Shape& strides) { strides.erase(strides.begin() + at); });
 }
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -34,17 +39,15 @@ void collapse_axes(kernel::Region& r) {
   for (size_t axis = r.extents.size() - 1; axis-- > 0;) {
     const size_t next = axis + 1;
     if (reduces && next == r.extents.size() - 1) continue;
-    const bool continues = std::all_of(r.body.begin(), r.body.end(), [&](const Instruction& in) {
-      return !accesses(in) || in.access.strides[axis] == in.access.strides[next] * r.extents[next];
-    });
+    bool continues = true;
+    for_each_strides(r, [&](const Shape& strides) { continues &= strides[axis] == strides[next] * r.extents[next]; });
     if (!continues) continue;
     r.extents[next] *= r.extents[axis];
     remove_axis(r, axis);
   }
   if (r.extents.size() > 1) return;
   r.extents.insert(r.extents.begin(), 1);
-  for (Instruction& in : r.body)
-    if (accesses(in)) in.access.strides.insert(in.access.strides.begin(), 0);
+  for_each_strides(r, [](Shape& strides) { strides.insert(strides.begin(), 0); });
 }
 
 void choose_tiles(kernel::Region& r) {
@@ -53,7 +56,7 @@ void choose_tiles(kernel::Region& r) {
   for (const Instruction& in : r.body) {
     if (in.kind == Kind::compute) cost += kernel::function_named(in.function)->cost;
     if (in.kind == Kind::random) cost += 60;
-    if (accesses(in) && in.kind != Kind::fold) cost += 1;
+    if (kernel::has_access(in) && in.kind != Kind::fold) cost += in.kind == Kind::gather ? 8 : 1;
   }
   const int64_t elements = std::clamp<int64_t>(262144 / cost, 2048, 65536);
   const bool folds = has(r, Kind::fold), by_row = has(r, Kind::row);

@@ -163,8 +163,9 @@ private:
       const kernel::Access *read = nullptr, *write = nullptr;
       for (const Instruction& in : region.body) {
         if (in.kind == Kind::row || in.kind == Kind::fold) passes = true;
+        if (in.kind == Kind::gather && holds(in.parameter, old)) return false;
         if (in.kind == Kind::load && holds(in.parameter, old)) {
-          if (read && !(*read == in.access)) return false;
+          if (!in.guards.empty() || (read && !(*read == in.access))) return false;
           read = &in.access;
           reads = true;
         }
@@ -204,7 +205,8 @@ private:
         const int now = static_cast<int>(s);
         if (!v.valid()) {
           temporaries_[{now, static_cast<int>(p)}] = intervals.size();
-          intervals.push_back({steps_[s].kernel.parameters[p].elements * 4, now, now});
+          const kernel::Parameter& parameter = steps_[s].kernel.parameters[p];
+          intervals.push_back({byte_size(parameter.dtype, {parameter.elements}), now, now});
         } else if (!buffers_.count(v)) {
           auto [it, inserted] = index.try_emplace(v, intervals.size());
           if (inserted) intervals.push_back({bytes(v), now, now});

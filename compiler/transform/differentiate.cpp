@@ -90,4 +90,25 @@ std::vector<Var> differentiate(Var y, const std::vector<Var>& wrt, std::vector<b
   return out;
 }
 
+std::vector<Var> push_forward(const std::vector<Var>& y, const std::vector<Var>& x, const std::vector<Var>& tangents) {
+  if (y.empty()) return {};
+  Graph& g = *y[0].graph;
+  const Graph::Context saved = g.context;
+  g.context.scope = "tangent";
+  std::vector<Var> results, along;  // the pullback is linear in `along`, so its value does not matter
+  for (const Var& v : y) {
+    if (!is_float(v.type().dtype)) continue;
+    results.push_back(v);
+    along.push_back(broadcast_to(constant(g, 0, {v.type().dtype, {}}), v.shape()));
+  }
+  const std::vector<Var> moved = pull_back(g, pull_back(g, results, along, x), tangents, along);
+  std::vector<Var> out;
+  size_t next = 0;
+  for (const Var& v : y)
+    out.push_back(is_float(v.type().dtype) ? moved[next++]
+                                           : broadcast_to(constant(g, 0, {v.type().dtype, {}}), v.shape()));
+  g.context = saved;
+  return out;
+}
+
 }  // namespace gmc::transform

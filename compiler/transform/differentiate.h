@@ -1,4 +1,4 @@
-// Reverse-mode differentiation, graph to graph: gradients are ordinary nodes, so they can be differentiated again.
+// Differentiation, graph to graph: derivatives are ordinary nodes, so they can be differentiated again.
 #pragma once
 
 #include "compiler/graph/graph.h"
@@ -12,5 +12,11 @@ namespace gmc::transform {
 // `reached`, if given, receives whether `y` depends on each.
 std::vector<graph::Var> differentiate(graph::Var y, const std::vector<graph::Var>& wrt,
                                       std::vector<bool>* reached = nullptr);
+
+// Forward mode: tangents of `y` where each of `x` moves along its tangent (of its type), appended to the graph. A value
+// that depends on none of `x`, and one that is not floating, gets zeros. It is the derivative of the pullback along its
+// argument, so every op with a gradient has it.
+std::vector<graph::Var> push_forward(const std::vector<graph::Var>& y, const std::vector<graph::Var>& x,
+                                     const std::vector<graph::Var>& tangents);
 
 }  // namespace gmc::transform

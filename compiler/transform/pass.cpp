@@ -12,6 +12,8 @@ const std::vector<Pass>& passes() {
       {"expand-composites", "composites become primitives", expand_composites},
       {"simplify", "algebraic rewrites, to a fixed point", simplify},
       {"fold-constants", "ops on constants are computed in f64", fold_constants},
+      {"legalise-dtypes", "halves are computed in f32 and rounded once; products of other dtypes than f32 become sums",
+       legalise_dtypes},
       {"canonicalise-reductions", "reductions become ones over the last dimension, all but the last, or all",
        canonicalise_reductions},
       {"eliminate-common", "equal nodes become one", eliminate_common},

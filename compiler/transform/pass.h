@@ -16,6 +16,7 @@ using graph::Graph;
 Graph expand_composites(const Graph&);        // composites become primitives
 Graph simplify(const Graph&);                 // the rewrites that hang on the ops, to a fixed point
 Graph fold_constants(const Graph&);           // ops on constants, in f64, rounded once where they are used
+Graph legalise_dtypes(const Graph&);          // halves are computed in f32; products of other dtypes become sums
 Graph canonicalise_reductions(const Graph&);  // reductions over the last dimension, all but the last, or all
 Graph eliminate_common(const Graph&);         // equal nodes become one
 Graph eliminate_dead(const Graph&);           // nodes that reach no output go; data inputs stay, being the interface

@@ -30,7 +30,7 @@ region extents [4,6] tile [2,6]
 store 3 {0 [1,0]} %6
 %8 = constant 0.25
 %9 = less %5 %8 bool
-store 5 {0 [6,1]} %9
+store 5 {0 [6,1]} %9 bool
 %11 = random normal 18446744073709551615 {0 [6,1]}
 %12 = select %9 %11 %5
 store 1 {0 [6,1]} %12
@@ -55,6 +55,25 @@ product a 0 b 1 packed 3 k 4 lda 4 ldb 4 transpose 0 1
 store 2 {0 [5,1]} %2
 )";
 
+constexpr const char* lookups = R"(kernel k2.pad
+param 0 in f64 24 x
+param 1 in i64 4 i
+param 2 out f64 40 y
+phase
+region extents [4,10] tile [4,10]
+%0 = load 0 {-2 [6,1]} within 6 {-2 [0,1]} within 4 {0 [1,0]} else -1.5 f64
+%1 = load 1 {0 [1,0]} i64
+%2 = gather 0 {0 [0,0]} %1 of 4 6 %1 of 6 1 f64
+%3 = index {1 [0,2]} i64
+%4 = cast %3 f64
+%5 = constant 2 within 3 {0 [0,1]} else 7 f64
+%6 = add %0 %2 f64
+%7 = add %6 %4 f64
+%8 = row max %7 f64
+%9 = add %8 %5 f64
+store 2 {0 [10,1]} %9 f64
+)";
+
 std::string error_of(const std::string& text) {
   try {
     parse(text);
@@ -71,7 +90,7 @@ std::string damaged(std::string text, const std::string& from, const std::string
 }
 
 TEST(KernelText, ComesBackAsItWas) {
-  for (const char* text : {rows, product}) EXPECT_EQ(print(parse(text)), text);
+  for (const char* text : {rows, product, lookups}) EXPECT_EQ(print(parse(text)), text);
   const Kernel k = parse(rows);
   EXPECT_EQ(k.parameters[3].name, "row sums");
   EXPECT_EQ(k.phases[0].regions[0].body[10].dtype, DType::boolean);
@@ -92,7 +111,7 @@ TEST(KernelText, NamesTheLineThatIsWrong) {
   EXPECT_EQ(damaged(product, "temporary", "scratch"), "kernel text line 5: unknown mode 'scratch'");
   EXPECT_EQ(damaged(product, "in f32 12", "in f31 12"), "kernel text line 2: unknown dtype");
   EXPECT_EQ(damaged(product, "phase\n", ""), "kernel text line 6: no phase above");
-  EXPECT_EQ(damaged(product, "[5,1]} %2", "[5,1]} %2 %2"), "kernel text line 12: unexpected text '%2'");
+  EXPECT_EQ(damaged(product, "[5,1]} %2", "[5,1]} %2 %2"), "kernel text line 12: expected a dtype, got '%2'");
 }
 
 TEST(KernelVerify, NamesTheInstructionAndTheRule) {

@@ -2,10 +2,12 @@
 // without a code generator.
 #pragma once
 
+#include "compiler/graph/core_rules.h"
 #include "compiler/graph/interpret.h"
 #include "compiler/lower/lower.h"
 #include "ops/registry.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -41,10 +43,24 @@ private:
     const double inf = std::numeric_limits<double>::infinity();
     return monoid == "sum" ? 0 : monoid == "prod" ? 1 : monoid == "max" ? -inf : inf;
   }
-  static double compute(const std::string& function, const std::vector<double>& x) {
+  double compute(const kernel::Instruction& in, const std::vector<double>& x) const {
+    const DType from = region_->body[static_cast<size_t>(in.operands.back())].dtype;
     for (const graph::OpDef* op : ops::registry())
-      if (op->name == function && op->scalar) return op->scalar(x.data());
-    return x[0];  // conversions
+      if (op->name == in.function && op->scalar) return graph::to_dtype(in.dtype, from, op->scalar(x.data()));
+    return x[0];  // copies
+  }
+  bool holds(const kernel::Instruction& in) const {
+    for (const kernel::Guard& g : in.guards)
+      if (const int64_t at = address(g.at); at < 0 || at >= g.extent) return false;
+    return true;
+  }
+  int64_t subscripted(const kernel::Instruction& in) {
+    int64_t at = address(in.access);
+    for (size_t k = 0; k < in.operands.size(); ++k) {
+      const auto wanted = static_cast<int64_t>(value(in.operands[k]));
+      at += std::clamp<int64_t>(wanted, 0, in.subscripts[k].extent - 1) * in.subscripts[k].stride;
+    }
+    return at;
   }
 
   double& element(int parameter, int64_t at) {
@@ -112,13 +128,16 @@ private:
     auto& known = in.kind == Kind::row ? row_values_ : point_;
     if (auto it = known.find(i); it != known.end()) return it->second;
     double v = in.value;
+    if (!holds(in)) return known[i] = in.outside;
     if (in.kind == Kind::load) v = element(in.parameter, address(in.access));
+    if (in.kind == Kind::gather) v = element(in.parameter, subscripted(in));
+    if (in.kind == Kind::index) v = static_cast<double>(address(in.access));
     if (in.kind == Kind::product) v = product(*region_->product);
     if (in.kind == Kind::row) v = over_row(in);
     if (in.kind == Kind::compute) {
       std::vector<double> operands;
       for (int operand : in.operands) operands.push_back(value(operand));
-      v = compute(in.function, operands);
+      v = compute(in, operands);
     }
     return known[i] = v;
   }
@@ -179,6 +198,7 @@ inline double lowering_error(const graph::Graph& g, const std::vector<lower::Ste
     const graph::Node& n = g.nodes()[i];
     const graph::Value v{static_cast<int32_t>(i), 0};
     if (n.op->category == graph::Category::input) memory[v] = inputs.at(n.text("name"));
+    if (n.op->category == graph::Category::literal) memory[v] = {n.types[0].shape, n.numbers("values")};
     if (n.op->category == graph::Category::constant)
       memory[v] = {n.types[0].shape,
                    std::vector<double>(static_cast<size_t>(element_count(n.types[0].shape)), n.number("value"))};

@@ -61,7 +61,7 @@ json rows(const std::string& what) {
       out.push_back({{"name", op->name},
                      {"category", category_name(op->category)},
                      {"operands", op->arity},
-                     {"differentiable", op->vjp || op->expand},
+                     {"differentiable", op->differentiable()},
                      {"samples", op->samples ? op->samples().size() : 0},
                      {"bad_samples", op->bad_samples ? op->bad_samples().size() : 0}});
   } else if (what == "passes") {

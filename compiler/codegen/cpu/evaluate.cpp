@@ -1,8 +1,10 @@
 #include "compiler/codegen/cpu/evaluate.h"
 
+#include "compiler/codegen/cpu/functions.h"
 #include "compiler/codegen/vector_math.h"
 #include "runtime/base/error.h"
 
+#include <cstdlib>
 #include <limits>
 
 namespace gmc::codegen {
@@ -75,25 +77,125 @@ Value* Evaluator::lane_offsets(int64_t stride) {
   return builder_.CreateMul(builder_.CreateStepVector(vector_type(builder_.getInt64Ty())), splat(index(stride)));
 }
 
-Value* Evaluator::load(const Instruction& in, Span span) {
-  const bool is_bool = in.dtype == DType::boolean;
-  llvm::Type* element = is_bool ? builder_.getInt8Ty() : builder_.getFloatTy();
-  const llvm::Align align(is_bool ? 1 : 4);
-  Value* address = builder_.CreateInBoundsGEP(element, parameter(in.parameter), offset(in.access, span == Span::full));
-  Value* loaded = nullptr;
-  if (span != Span::full) {
-    loaded = splat(builder_.CreateAlignedLoad(element, address, align));
-  } else if (in.access.strides.back() == 1) {
-    llvm::Type* vector = vector_type(element);
-    loaded = point_.mask ? static_cast<Value*>(builder_.CreateMaskedLoad(vector, address, align, point_.mask,
-                                                                         llvm::Constant::getNullValue(vector)))
-                         : builder_.CreateAlignedLoad(vector, address, align);
-  } else {
-    Value* addresses = builder_.CreateInBoundsGEP(element, splat(address), lane_offsets(in.access.strides.back()));
-    loaded = builder_.CreateMaskedGather(vector_type(element), addresses, align, point_.mask,
-                                         llvm::Constant::getNullValue(vector_type(element)));
+bool Evaluator::along_columns(const kernel::Access& access) const {
+  return access.strides.back() != 0 && region_.extents.back() != 1;
+}
+
+// What the access gives at the point as a number: one, or a vector where it varies along the columns.
+Value* Evaluator::number(const kernel::Access& access, llvm::Type* type) {
+  if (!along_columns(access)) return builder_.CreateIntCast(offset(access, false), type, true);
+  Value* first = builder_.CreateIntCast(offset(access, true), type, true);
+  Value* steps =
+      builder_.CreateMul(builder_.CreateStepVector(vector_type(type)),
+                         splat(llvm::ConstantInt::get(type, static_cast<uint64_t>(access.strides.back()), true)));
+  return builder_.CreateAdd(splat(first), steps);
+}
+
+// Whether a guard can be computed in 32 bits.
+bool Evaluator::is_small(const kernel::Guard& guard) const {
+  int64_t reach = std::abs(guard.at.base) + guard.extent;
+  for (size_t axis = 0; axis < region_.extents.size(); ++axis)
+    reach += std::abs(guard.at.strides[axis]) * (region_.extents[axis] + target_.lanes);
+  return reach < std::numeric_limits<int32_t>::max();
+}
+
+// Whether all guards hold: one bit, or a vector of bits where they vary along the columns. Nullptr: there are none.
+Value* Evaluator::guarded(const Instruction& in) {
+  Value *row = nullptr, *lanes = nullptr;
+  for (const kernel::Guard& guard : in.guards) {
+    llvm::Type* type = is_small(guard) ? builder_.getInt32Ty() : builder_.getInt64Ty();
+    Value* at = number(guard.at, type);
+    const bool vector = along_columns(guard.at);
+    llvm::Constant* extent = llvm::ConstantInt::get(at->getType(), static_cast<uint64_t>(guard.extent));
+    Value*& holds = vector ? lanes : row;
+    Value* inside = builder_.CreateICmpULT(at, extent);
+    holds = holds ? builder_.CreateAnd(holds, inside) : inside;
   }
-  return is_bool ? builder_.CreateICmpNE(loaded, llvm::Constant::getNullValue(loaded->getType())) : loaded;
+  if (row && lanes) return builder_.CreateAnd(splat(row), lanes);
+  return lanes ? lanes : row;
+}
+
+Value* Evaluator::outside(const Instruction& in) {
+  return vector_constant(builder_.getContext(), in.dtype, in.outside, target_.lanes);
+}
+
+// The value in a register of what was loaded.
+Value* Evaluator::to_register(Value* loaded, DType dtype) {
+  return dtype == DType::boolean ? builder_.CreateICmpNE(loaded, llvm::Constant::getNullValue(loaded->getType()))
+                                 : loaded;
+}
+
+Value* Evaluator::load(const Instruction& in) {
+  llvm::Type* element = memory_type(builder_.getContext(), in.dtype);
+  const llvm::Align align(size_of(in.dtype));
+  Value* holds = guarded(in);
+  const bool varies = along_columns(in.access) || (holds && holds->getType()->isVectorTy());
+  if (holds && kernel_.parameters[static_cast<size_t>(in.parameter)].elements == 0) return outside(in);
+  if (!varies) {
+    Value* at = offset(in.access, false);
+    // Where the guard does not hold the first element is read instead.
+    if (holds) at = builder_.CreateSelect(holds, at, index(0));
+    Value* scalar =
+        builder_.CreateAlignedLoad(element, builder_.CreateInBoundsGEP(element, parameter(in.parameter), at), align);
+    Value* loaded = to_register(splat(scalar), in.dtype);
+    return holds ? builder_.CreateSelect(holds, loaded, outside(in)) : loaded;
+  }
+  llvm::Type* vector = vector_type(element);
+  llvm::Constant* null = llvm::Constant::getNullValue(vector);
+  Value* mask = point_.mask;
+  if (holds) {
+    Value* lanes = holds->getType()->isVectorTy() ? holds : splat(holds);
+    mask = mask ? builder_.CreateAnd(mask, lanes) : lanes;
+  }
+  Value* loaded = nullptr;
+  const int64_t stride = along_columns(in.access) ? in.access.strides.back() : 0;
+  // Past a guard an address may lie anywhere, so nothing is said about bounds.
+  Value* address = builder_.CreateGEP(element, parameter(in.parameter), offset(in.access, stride != 0));
+  if (stride == 1) {
+    loaded = mask ? static_cast<Value*>(builder_.CreateMaskedLoad(vector, address, align, mask, null))
+                  : builder_.CreateAlignedLoad(vector, address, align);
+  } else {
+    Value* addresses = builder_.CreateGEP(element, splat(address), lane_offsets(stride));
+    loaded = builder_.CreateMaskedGather(vector, addresses, align, mask, null);
+  }
+  loaded = to_register(loaded, in.dtype);
+  if (!holds) return loaded;
+  return builder_.CreateSelect(holds, loaded, outside(in));
+}
+
+Value* Evaluator::gather(const Instruction& in, Span span) {
+  llvm::Type* element = memory_type(builder_.getContext(), in.dtype);
+  llvm::Type* i64 = builder_.getInt64Ty();
+  const llvm::Align align(size_of(in.dtype));
+  Value* at = nullptr;
+  for (size_t k = 0; k < in.operands.size(); ++k) {
+    const kernel::Subscript& subscript = in.subscripts[k];
+    Value* wanted = builder_.CreateSExt(value(in.operands[k]), vector_type(i64));
+    Value* low = llvm::Constant::getNullValue(wanted->getType());
+    wanted = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, wanted, low);
+    wanted = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, wanted, splat(index(subscript.extent - 1)));
+    Value* part = builder_.CreateMul(wanted, splat(index(subscript.stride)));
+    at = at ? builder_.CreateAdd(at, part) : part;
+  }
+  if (span != Span::full) {
+    Value* first = builder_.CreateAdd(builder_.CreateExtractElement(at, uint64_t{0}), offset(in.access, false));
+    Value* address = builder_.CreateInBoundsGEP(element, parameter(in.parameter), first);
+    return to_register(splat(builder_.CreateAlignedLoad(element, address, align)), in.dtype);
+  }
+  Value* from = number(in.access, i64);
+  at = builder_.CreateAdd(at, from->getType()->isVectorTy() ? from : splat(from));
+  Value* addresses = builder_.CreateGEP(element, splat(parameter(in.parameter)), at);
+  llvm::Type* vector = vector_type(element);
+  return to_register(
+      builder_.CreateMaskedGather(vector, addresses, align, point_.mask, llvm::Constant::getNullValue(vector)),
+      in.dtype);
+}
+
+Value* Evaluator::index_value(const Instruction& in) {
+  Value* at = number(in.access, builder_.getInt64Ty());
+  if (!at->getType()->isVectorTy()) at = splat(at);
+  Value* operands[] = {at};
+  return emit_function(builder_, target_, "cast", operands, DType::i64, in.dtype);
 }
 
 Value* Evaluator::draw(const Instruction& in, Span span) {
@@ -112,45 +214,10 @@ Value* Evaluator::draw(const Instruction& in, Span span) {
 }
 
 Value* Evaluator::compute(const Instruction& in) {
-  Value* x[3] = {};
-  for (size_t i = 0; i < in.operands.size(); ++i) x[i] = value(in.operands[i]);
-  llvm::IRBuilder<>& b = builder_;
-  const std::string& f = in.function;
-  if (f == "copy") return x[0];
-  if (f == "add") return b.CreateFAdd(x[0], x[1]);
-  if (f == "sub") return b.CreateFSub(x[0], x[1]);
-  if (f == "mul") return b.CreateFMul(x[0], x[1]);
-  if (f == "div") return b.CreateFDiv(x[0], x[1]);
-  if (f == "neg") return b.CreateFNeg(x[0]);
-  if (f == "abs") return b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x[0]);
-  if (f == "less") return b.CreateFCmpOLT(x[0], x[1]);
-  if (f == "equal") return b.CreateFCmpOEQ(x[0], x[1]);
-  if (f == "select") return b.CreateSelect(x[0], x[1], x[2]);
-  if (f == "max" || f == "min") return combine(b, f, x[0], x[1]);
-  if (f == "to_f32") return b.CreateUIToFP(x[0], vector_type(b.getFloatTy()));
-  if (f == "to_bool") return b.CreateFCmpUNE(x[0], llvm::Constant::getNullValue(x[0]->getType()));
-  if (f == "sign") {
-    Value* zero = llvm::Constant::getNullValue(x[0]->getType());
-    Value* one = llvm::ConstantFP::get(x[0]->getType(), 1.0);
-    Value* unit = b.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, one, x[0]);
-    Value* value = b.CreateSelect(b.CreateFCmpONE(x[0], zero), unit, zero);
-    return b.CreateSelect(b.CreateFCmpUNO(x[0], x[0]), x[0], value);
-  }
-  VectorMath math(b, target_.lanes, target_);
-  if (f == "exp") return math.exp(x[0]);
-  if (f == "log") return math.log(x[0]);
-  if (f == "log1p") return math.log1p(x[0]);
-  if (f == "expm1") return math.expm1(x[0]);
-  if (f == "tanh") return math.tanh(x[0]);
-  if (f == "sigmoid") return math.sigmoid(x[0]);
-  if (f == "sqrt") return math.sqrt(x[0]);
-  if (f == "rsqrt") return math.rsqrt(x[0]);
-  if (f == "erf") return math.erf(x[0]);
-  if (f == "softplus") return math.softplus(x[0]);
-  if (f == "silu") return math.silu(x[0]);
-  if (f == "gelu") return math.gelu(x[0]);
-  if (f == "gelu_tanh") return math.gelu_tanh(x[0]);
-  fail("code generation knows no function '{}'", f);
+  std::vector<Value*> operands;
+  for (int operand : in.operands) operands.push_back(value(operand));
+  const DType from = region_.body[static_cast<size_t>(in.operands.back())].dtype;
+  return emit_function(builder_, target_, in.function, operands, from, in.dtype);
 }
 
 Value* Evaluator::value(int i) {
@@ -160,11 +227,18 @@ Value* Evaluator::value(int i) {
   Value* result = nullptr;
   switch (in.kind) {
   case Kind::load:
-    result = load(in, span(i));
+    result = load(in);
+    break;
+  case Kind::gather:
+    result = gather(in, span(i));
+    break;
+  case Kind::index:
+    result = index_value(in);
+    if (Value* holds = guarded(in)) result = builder_.CreateSelect(holds, result, outside(in));
     break;
   case Kind::constant:
-    result = in.dtype == DType::boolean ? splat(builder_.getInt1(in.value != 0))
-                                        : llvm::ConstantFP::get(vector_type(builder_.getFloatTy()), in.value);
+    result = vector_constant(builder_.getContext(), in.dtype, in.value, target_.lanes);
+    if (Value* holds = guarded(in)) result = builder_.CreateSelect(holds, result, outside(in));
     break;
   case Kind::compute:
     result = compute(in);
@@ -185,15 +259,12 @@ Value* Evaluator::value(int i) {
 void Evaluator::store(int i) {
   const Instruction& in = region_.body[static_cast<size_t>(i)];
   Value* v = value(in.operands[0]);
-  const bool is_bool = in.dtype == DType::boolean;
-  llvm::Type* element = is_bool ? builder_.getInt8Ty() : builder_.getFloatTy();
-  const llvm::Align align(is_bool ? 1 : 4);
-  if (is_bool) v = builder_.CreateZExt(v, vector_type(element));
-  const bool full = span(i) == Span::full;
-  const bool along_columns = in.access.strides.back() != 0 && region_.extents.back() != 1;
-  Value* address =
-      builder_.CreateInBoundsGEP(element, parameter(in.parameter), offset(in.access, full && along_columns));
-  if (!along_columns) {
+  llvm::Type* element = memory_type(builder_.getContext(), in.dtype);
+  const llvm::Align align(size_of(in.dtype));
+  if (in.dtype == DType::boolean) v = builder_.CreateZExt(v, vector_type(element));
+  const bool along = along_columns(in.access);
+  Value* address = builder_.CreateInBoundsGEP(element, parameter(in.parameter), offset(in.access, along));
+  if (!along) {
     builder_.CreateAlignedStore(builder_.CreateExtractElement(v, uint64_t{0}), address, align);
   } else if (in.access.strides.back() == 1) {
     if (point_.mask)
@@ -205,34 +276,6 @@ void Evaluator::store(int i) {
     Value* all = llvm::Constant::getAllOnesValue(vector_type(builder_.getInt1Ty()));
     builder_.CreateMaskedScatter(v, addresses, align, point_.mask ? point_.mask : all);
   }
-}
-
-Value* combine(llvm::IRBuilder<>& b, const std::string& monoid, Value* x, Value* y) {
-  if (monoid == "sum") return b.CreateFAdd(x, y);
-  if (monoid == "prod") return b.CreateFMul(x, y);
-  // NaN if either is: the first wins when it is unordered with the second and itself NaN.
-  Value* wins = monoid == "max" ? b.CreateFCmpOGT(x, y) : b.CreateFCmpOLT(x, y);
-  return b.CreateSelect(b.CreateOr(wins, b.CreateFCmpUNO(x, x)), x, y);
-}
-
-double monoid_identity(const std::string& monoid) {
-  if (monoid == "sum") return 0;
-  if (monoid == "prod") return 1;
-  return monoid == "max" ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
-}
-
-Value* combine_lanes(llvm::IRBuilder<>& b, const std::string& monoid, Value* v) {
-  auto lanes = static_cast<int>(llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements());
-  while (lanes > 1) {
-    lanes /= 2;
-    std::vector<int> low, high;
-    for (int i = 0; i < lanes; ++i) {
-      low.push_back(i);
-      high.push_back(i + lanes);
-    }
-    v = combine(b, monoid, b.CreateShuffleVector(v, low), b.CreateShuffleVector(v, high));
-  }
-  return b.CreateExtractElement(v, uint64_t{0});
 }
 
 }  // namespace gmc::codegen

@@ -30,7 +30,7 @@ public:
   void forget(int instruction) { kept_.erase(instruction); }
   // Forgets what was evaluated at the last point, except what is kept.
   void begin_point(const Point&);
-  // The value of an instruction at the point, as a vector of `lanes` floats or bits.
+  // The value of an instruction at the point, as a vector of `lanes` elements of its register_type().
   llvm::Value* value(int instruction);
   // Performs a store at the point: full vectors under the mask, one element for a value that does not vary along the
   // columns.
@@ -49,7 +49,15 @@ public:
 
 private:
   llvm::Value* offset(const kernel::Access&, bool with_column);
-  llvm::Value* load(const kernel::Instruction&, kernel::Span);
+  bool along_columns(const kernel::Access&) const;
+  llvm::Value* number(const kernel::Access&, llvm::Type*);
+  bool is_small(const kernel::Guard&) const;
+  llvm::Value* guarded(const kernel::Instruction&);
+  llvm::Value* outside(const kernel::Instruction&);
+  llvm::Value* to_register(llvm::Value* loaded, DType);
+  llvm::Value* load(const kernel::Instruction&);
+  llvm::Value* gather(const kernel::Instruction&, kernel::Span);
+  llvm::Value* index_value(const kernel::Instruction&);
   llvm::Value* draw(const kernel::Instruction&, kernel::Span);
   llvm::Value* compute(const kernel::Instruction&);
   llvm::Value* lane_offsets(int64_t stride);
@@ -65,11 +73,5 @@ private:
   std::vector<llvm::Value*> row_indices_;  // of the current row, per row axis
   Point point_;
 };
-
-// Combines two vectors by a monoid, and its identity; the same NaN rules as the graph.
-llvm::Value* combine(llvm::IRBuilder<>&, const std::string& monoid, llvm::Value*, llvm::Value*);
-double monoid_identity(const std::string& monoid);
-// All lanes of a vector combined, as a scalar: halves onto halves, so the order depends on the number of lanes only.
-llvm::Value* combine_lanes(llvm::IRBuilder<>&, const std::string& monoid, llvm::Value*);
 
 }  // namespace gmc::codegen

@@ -1,6 +1,7 @@
 #include "compiler/codegen/cpu/region.h"
 
 #include "compiler/codegen/cpu/evaluate.h"
+#include "compiler/codegen/cpu/functions.h"
 
 #include <algorithm>
 #include <functional>
@@ -61,7 +62,13 @@ private:
   }
   const Instruction& at(int i) const { return region_.body[static_cast<size_t>(i)]; }
   int size() const { return static_cast<int>(region_.body.size()); }
-  llvm::FixedVectorType* vector() { return evaluate_->vector_type(builder_.getFloatTy()); }
+  llvm::FixedVectorType* vector(DType d) { return evaluate_->vector_type(register_type(builder_.getContext(), d)); }
+  llvm::FixedVectorType* vector(int i) { return vector(at(i).dtype); }
+  Value* identity(int i) {
+    return vector_constant(builder_.getContext(), at(i).dtype, monoid_identity(at(i).function, at(i).dtype),
+                           target_.lanes);
+  }
+  Value* combined(int i, Value* x, Value* y) { return combine(builder_, at(i).function, at(i).dtype, x, y); }
 
   // A variable of the function; promoted to a register later.
   Value* variable(llvm::Type* type, Value* initial) {
@@ -102,7 +109,10 @@ private:
   int recompute_cost(int i, int below) const {
     const Instruction& in = at(i);
     if (evaluate_->span(i) != Span::full || levels_[static_cast<size_t>(i)] > below) return 0;
-    int cost = in.kind == Kind::compute ? kernel::function_named(in.function)->cost : in.kind == Kind::random ? 60 : 0;
+    int cost = in.kind == Kind::compute  ? kernel::function_named(in.function)->cost
+               : in.kind == Kind::random ? 60
+               : in.kind == Kind::gather ? 8
+                                         : 0;
     for (size_t k = 0; k < in.operands.size() && cost <= recompute_limit; ++k)
       cost += recompute_cost(in.operands[k], below);
     return cost;
@@ -114,17 +124,16 @@ private:
       if (!is_sink(i)) continue;
       mark_saved(at(i).operands[0], sink_level(i));
     }
-    const int64_t row_bytes =
-        (std::min(region_.tile_columns, kernel::columns_of(region_)) + target_.lanes) * 4 / 64 * 64 + 64;
+    const int64_t row = std::min(region_.tile_columns, kernel::columns_of(region_)) + target_.lanes;
     for (int i : saved_) {
       saved_at_[i] = scratch_bytes_;
-      scratch_bytes_ += row_bytes;
+      scratch_bytes_ += row * static_cast<int64_t>(size_of(at(i).dtype)) / 64 * 64 + 64;
     }
   }
   void mark_saved(int i, int level) {
     if (evaluate_->span(i) != Span::full || at(i).kind == Kind::row || !marked_.insert({i, level}).second) return;
     const int own = levels_[static_cast<size_t>(i)];
-    if (own < level && at(i).dtype == DType::f32 && recompute_cost(i, own) > recompute_limit) {
+    if (own < level && at(i).dtype != DType::boolean && recompute_cost(i, own) > recompute_limit) {
       if (saved_.insert(i).second) mark_saved(i, own);
       return;
     }
@@ -154,40 +163,45 @@ private:
   // Address of the partial result of a fold along the columns, at a column.
   Value* fold_address(int i, Value* column) {
     Value* first = builder_.CreateMul(row_block_, constant(kernel::columns_of(region_)));
-    return builder_.CreateInBoundsGEP(builder_.getFloatTy(), evaluate_->parameter(at(i).parameter),
-                                      builder_.CreateAdd(first, column));
+    return builder_.CreateInBoundsGEP(memory_type(builder_.getContext(), at(i).dtype),
+                                      evaluate_->parameter(at(i).parameter), builder_.CreateAdd(first, column));
   }
 
   void start_folds() {
     for (int i = 0; i < size(); ++i) {
       if (at(i).kind != Kind::fold) continue;
-      Value* identity = llvm::ConstantFP::get(vector(), monoid_identity(at(i).function));
       if (evaluate_->span(i) != Span::full) {
-        row_folds_[i] = variable(vector(), identity);
+        row_folds_[i] = variable(vector(i), identity(i));
         continue;
       }
-      columns([&](Value* column, Value* mask) { write(fold_address(i, column), identity, mask); });
+      columns([&](Value* column, Value* mask) { write(fold_address(i, column), identity(i), mask, at(i).dtype); });
     }
   }
   void finish_folds() {
     for (const auto& [i, slot] : row_folds_) {
-      Value* address =
-          builder_.CreateInBoundsGEP(builder_.getFloatTy(), evaluate_->parameter(at(i).parameter), row_block_);
-      builder_.CreateAlignedStore(builder_.CreateExtractElement(builder_.CreateLoad(vector(), slot), uint64_t{0}),
-                                  address, llvm::Align(4));
+      llvm::Type* element = memory_type(builder_.getContext(), at(i).dtype);
+      Value* address = builder_.CreateInBoundsGEP(element, evaluate_->parameter(at(i).parameter), row_block_);
+      Value* sum = builder_.CreateExtractElement(builder_.CreateLoad(vector(i), slot), uint64_t{0});
+      builder_.CreateAlignedStore(builder_.CreateZExtOrBitCast(sum, element), address,
+                                  llvm::Align(size_of(at(i).dtype)));
     }
   }
 
-  void write(Value* address, Value* v, Value* mask) {
+  void write(Value* address, Value* v, Value* mask, DType d) {
+    const llvm::Align align(size_of(d));
+    v = builder_.CreateZExtOrBitCast(v, evaluate_->vector_type(memory_type(builder_.getContext(), d)));
     if (mask)
-      builder_.CreateMaskedStore(v, address, llvm::Align(4), mask);
+      builder_.CreateMaskedStore(v, address, align, mask);
     else
-      builder_.CreateAlignedStore(v, address, llvm::Align(4));
+      builder_.CreateAlignedStore(v, address, align);
   }
-  Value* read(Value* address, Value* mask) {
-    if (mask)
-      return builder_.CreateMaskedLoad(vector(), address, llvm::Align(4), mask, llvm::Constant::getNullValue(vector()));
-    return builder_.CreateAlignedLoad(vector(), address, llvm::Align(4));
+  Value* read(Value* address, Value* mask, DType d) {
+    const llvm::Align align(size_of(d));
+    llvm::Type* type = evaluate_->vector_type(memory_type(builder_.getContext(), d));
+    llvm::Constant* null = llvm::Constant::getNullValue(type);
+    Value* v = mask ? static_cast<Value*>(builder_.CreateMaskedLoad(type, address, align, mask, null))
+                    : builder_.CreateAlignedLoad(type, address, align);
+    return d == DType::boolean ? builder_.CreateICmpNE(v, null) : v;
   }
 
   // The columns of the tile, a full vector at a time and then what is left under a mask.
@@ -224,9 +238,8 @@ private:
       if (levels_[static_cast<size_t>(i)] != level || evaluate_->span(i) == Span::full) continue;
       if (at(i).kind == Kind::store) evaluate_->store(i);
       if (at(i).kind == Kind::fold) {
-        Value* sum = builder_.CreateLoad(vector(), row_folds_.at(i));
-        builder_.CreateStore(combine(builder_, at(i).function, sum, evaluate_->value(at(i).operands[0])),
-                             row_folds_.at(i));
+        Value* sum = builder_.CreateLoad(vector(i), row_folds_.at(i));
+        builder_.CreateStore(combined(i, sum, evaluate_->value(at(i).operands[0])), row_folds_.at(i));
       }
     }
   }
@@ -240,24 +253,24 @@ private:
     if (sinks.empty() && saves.empty()) return;
     std::map<int, Value*> sums;
     for (int i : sinks)
-      if (at(i).kind == Kind::row)
-        sums[i] = variable(vector(), llvm::ConstantFP::get(vector(), monoid_identity(at(i).function)));
+      if (at(i).kind == Kind::row) sums[i] = variable(vector(i), identity(i));
     columns([&](Value* column, Value* mask) {
       evaluate_->begin_point({row, column, mask, nullptr});
       const std::set<int> kept_before = restore(column, level);
       for (int i : sinks) evaluate_->value(at(i).operands[0]);
-      for (int i : saves) write(saved_address(i, column), evaluate_->value(i), nullptr);
+      for (int i : saves) write(saved_address(i, column), evaluate_->value(i), nullptr, at(i).dtype);
       for (int i : sinks) emit_sink(i, column, mask, sums);
       for (int i : kept_before) evaluate_->forget(i);
     });
     for (const auto& [i, slot] : sums)
-      evaluate_->keep(i,
-                      evaluate_->splat(combine_lanes(builder_, at(i).function, builder_.CreateLoad(vector(), slot))));
+      evaluate_->keep(i, evaluate_->splat(combine_lanes(builder_, at(i).function, at(i).dtype,
+                                                        builder_.CreateLoad(vector(i), slot))));
   }
 
   Value* saved_address(int i, Value* column) {
-    Value* at_column = builder_.CreateAdd(builder_.CreateSub(column, column_begin_), constant(saved_at_.at(i) / 4));
-    return builder_.CreateInBoundsGEP(builder_.getFloatTy(), scratch_, at_column);
+    Value* row = builder_.CreateInBoundsGEP(builder_.getInt8Ty(), scratch_, constant(saved_at_.at(i)));
+    return builder_.CreateInBoundsGEP(memory_type(builder_.getContext(), at(i).dtype), row,
+                                      builder_.CreateSub(column, column_begin_));
   }
 
   // Makes the saved values of earlier passes the values at this point. Scratch rows have room for whole vectors.
@@ -265,7 +278,7 @@ private:
     std::set<int> restored;
     for (int i : saved_) {
       if (levels_[static_cast<size_t>(i)] >= level) continue;
-      evaluate_->keep(i, read(saved_address(i, column), nullptr));
+      evaluate_->keep(i, read(saved_address(i, column), nullptr, at(i).dtype));
       restored.insert(i);
     }
     return restored;
@@ -277,10 +290,10 @@ private:
     Value* v = evaluate_->value(in.operands[0]);
     if (in.kind == Kind::fold) {
       Value* address = fold_address(i, column);
-      return write(address, combine(builder_, in.function, read(address, mask), v), mask);
+      return write(address, combined(i, read(address, mask, in.dtype), v), mask, in.dtype);
     }
-    Value* sum = builder_.CreateLoad(vector(), sums.at(i));
-    Value* next = combine(builder_, in.function, sum, v);
+    Value* sum = builder_.CreateLoad(vector(i), sums.at(i));
+    Value* next = combined(i, sum, v);
     builder_.CreateStore(mask ? builder_.CreateSelect(mask, next, sum) : next, sums.at(i));
   }
 
