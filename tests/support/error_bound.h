@@ -94,10 +94,12 @@ private:
     case Category::reshape:
     case Category::transpose:
     case Category::affine:
-    case Category::gather:
-      y.error = through(a, {});
-      for (double& e : y.error) e = std::fabs(e);
+    case Category::gather: {
+      graph::Node move = a.node;
+      if (move.attributes.count("value")) move.attributes["value"] = 0.0;  // what is filled in is exact
+      y.error = through({move, a.inputs, a.operand_types, a.seed, a.step}, {});
       return;
+    }
     case Category::reduce:
       return bound_reduction(a, dtype, y);
     case Category::matmul:
