@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-const char* const verbs[] = {"train", "sample", "compile", "run", "verify", "bench", "inspect", "list"};
+const char* const verbs[] = {"train", "sample", "compile", "run", "verify", "bench", "inspect", "list", "import"};
 
 class Help : public Cli {};
 

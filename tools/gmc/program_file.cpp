@@ -106,6 +106,7 @@ std::string weights_path(const std::string& graph_path) {
 
 Model load_program_file(const ModelOptions& o) {
   if (!o.size.empty()) fail_usage("--size: '{}' has no named configurations", o.model);
+  if (o.precision != "f32") fail_usage("--precision: '{}' says itself what it computes in", o.model);
   if (!fs::exists(o.model)) fail_usage("cannot read the model '{}'", o.model);
   if (o.model.ends_with(".onnx")) return load_onnx(o);
   if (!o.set.empty() || !o.bind.empty()) fail_usage("--set, --bind: '{}' is no ONNX model", o.model);

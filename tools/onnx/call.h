@@ -93,6 +93,8 @@ std::span<const Row> control_rows();
 std::span<const Row> quantize_rows();
 std::span<const Row> einsum_rows();
 std::span<const Row> search_rows();
+std::span<const Row> signal_rows();
+std::span<const Row> grid_rows();
 // Those of ai.onnx.preview.training.
 std::span<const Row> train_rows();
 

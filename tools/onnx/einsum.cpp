@@ -168,7 +168,33 @@ std::vector<Value> einsum(Call& c) {
   return one(ordered(summed(out, wanted), wanted));
 }
 
-constexpr Row rows[] = {{"Einsum", einsum}};
+// Along the first row; of matrices [.., n, n] up to 4 x 4.
+Var determinant(Var x) {
+  const auto rank = std::ssize(x.shape());
+  const int64_t n = x.shape().back();
+  if (n == 1) return squeezed(squeezed(x, rank - 1), rank - 2);
+  Var out;
+  const Var below = graph::slice(x, rank - 2, 1, n);
+  for (int64_t j = 0; j < n; ++j) {
+    std::vector<int64_t> others;
+    for (int64_t k = 0; k < n; ++k)
+      if (k != j) others.push_back(k);
+    const Var top = graph::slice(graph::slice(x, rank - 2, 0, 1), rank - 1, j, j + 1);
+    const Var term = squeezed(squeezed(top, rank - 1), rank - 2) * determinant(take(below, others, rank - 1));
+    out = !out.valid() ? term : j % 2 == 0 ? out + term : out - term;
+  }
+  return out;
+}
+
+std::vector<Value> det(Call& c) {
+  const Shape shape = c[0].shape();
+  if (shape.size() < 2 || shape.back() != shape[shape.size() - 2])
+    fail("expected square matrices, got {}", to_string(shape));
+  if (shape.back() < 1 || shape.back() > 4) unsupported("determinants of {} x {}", shape.back(), shape.back());
+  return one(determinant(c[0]));
+}
+
+constexpr Row rows[] = {{"Det", det}, {"Einsum", einsum}};
 
 }  // namespace
 

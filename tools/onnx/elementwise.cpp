@@ -121,6 +121,10 @@ std::vector<Value> shift(Call& c) {
   return one(apply_named(direction == "LEFT" ? "shift_left" : "shift_right", {c[0], c[1]}));
 }
 
+std::vector<Value> bitwise_not(Call& c) {
+  return one(apply_named("bit_xor", {c[0], number_like(c[0], c[0].type().dtype == DType::u8 ? 255 : -1)}));
+}
+
 std::vector<Value> where(Call& c) { return one(select(c[0], c[1], c[2])); }
 std::vector<Value> reciprocal(Call& c) { return one(number_like(c[0], 1) / c[0]); }
 std::vector<Value> negative(Call& c) { return one(-c[0]); }
@@ -219,7 +223,7 @@ constexpr Row rows[] = {
     {"Bernoulli", random},
     {"BitShift", shift},
     {"BitwiseAnd", GMC_NAMED("bit_and")},
-    {"BitwiseNot", GMC_UNARY("bit_not")},
+    {"BitwiseNot", bitwise_not},
     {"BitwiseOr", GMC_NAMED("bit_or")},
     {"BitwiseXor", GMC_NAMED("bit_xor")},
     {"Cast", cast_to},

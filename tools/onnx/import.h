@@ -12,6 +12,7 @@
 #include "tools/onnx/model.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,14 +25,18 @@ struct NeedsConstant : Error {
 };
 
 struct Request {
-  std::map<std::string, HostTensor> bound;         // inputs that are constants, by the model's names
-  std::map<std::string, graph::TensorType> types;  // of inputs, where the data say more than the model
-  std::map<std::string, int64_t> extents;          // of symbolic dimensions
+  std::map<std::string, HostTensor> bound;  // inputs that are constants, by the model's names
+  // Of inputs, where the data say more than the model: of a tensor, or of the elements of a sequence.
+  std::map<std::string, graph::TensorType> types;
+  std::map<std::string, std::vector<graph::TensorType>> sequences;
+  std::set<std::string> absent;            // optionals that hold nothing
+  std::map<std::string, int64_t> extents;  // of symbolic dimensions
 };
 
 struct Port {
   std::string name;   // in the program: letters, digits and `_.:-`, unique
   std::string given;  // in the model
+  int64_t item = -1;  // which element, of a sequence
 };
 
 struct Imported {

@@ -72,11 +72,20 @@ graph::TensorType Importer::type_of(const ValueInfo& v) const {
 Value Importer::declare(const ValueInfo& v) {
   if (const auto bound = request_.bound.find(v.name); bound != request_.bound.end())
     return {constant(bound->second), nullptr};
-  const std::string name = unique(v.name);
-  const Var x = graph::input(graph(), name, "data", type_of(v));
-  out_.inputs.push_back({name, v.name});
-  given_[name] = v.name;
-  return {x, nullptr};
+  if (request_.absent.count(v.name)) return {};
+  const auto make = [&](const std::string& given, graph::TensorType type, int64_t item) -> Value {
+    const std::string name = unique(given);
+    const Var x = graph::input(graph(), name, "data", std::move(type));
+    out_.inputs.push_back({name, v.name, item});
+    given_[name] = v.name;
+    return {x, nullptr};
+  };
+  const auto sequence = request_.sequences.find(v.name);
+  if (sequence == request_.sequences.end()) return make(v.name, type_of(v), -1);
+  std::vector<Value> items;
+  for (const graph::TensorType& type : sequence->second)
+    items.push_back(make(fmt::format("{}.{}", v.name, items.size()), type, std::ssize(items)));
+  return {Var{}, std::make_shared<const std::vector<Value>>(std::move(items))};
 }
 
 void Importer::declare_inputs() {
@@ -155,6 +164,8 @@ void Importer::run_node(const Node& n) {
   } catch (const NeedsConstant& e) {
     throw NeedsConstant(say(e), e.inputs);
   } catch (const Error& e) {
+    // What the graph refuses is beyond gmc's ops: their dtypes, their shapes.
+    if (std::string_view(e.what()).starts_with("error: ")) throw Unsupported(say(e));
     throw Error(say(e));
   }
   graph().context = context;
@@ -302,15 +313,23 @@ Imported Importer::finish() {
   declare_inputs();
   run_nodes(model_.graph.nodes);
   std::set<std::string> results;
-  for (const ValueInfo& v : model_.graph.outputs) {
-    const Value value = find(v.name);
-    if (!value.var.valid()) unsupported("output '{}' is no tensor", plain_name(v.name));
-    std::string name = plain_name(v.name);
+  const auto put = [&](const std::string& given, const Value& value, const std::string& wanted, int64_t item) {
+    if (!value.var.valid()) unsupported("output '{}' holds no tensor", plain_name(given));
+    std::string name = plain_name(wanted);
     while (!results.insert(name).second) name += "_";
     graph().add_output({name, value.var.value, false});
-    out_.outputs.push_back({name, v.name});
+    out_.outputs.push_back({name, given, item});
+  };
+  for (const ValueInfo& v : model_.graph.outputs) {
+    const Value value = find(v.name);
+    if (!value.items) {
+      put(v.name, value, v.name, -1);
+      continue;
+    }
+    for (size_t i = 0; i < value.items->size(); ++i)
+      put(v.name, (*value.items)[i], fmt::format("{}.{}", v.name, i), static_cast<int64_t>(i));
   }
-  if (out_.outputs.empty()) fail("the model has no output");
+  if (model_.graph.outputs.empty()) fail("the model has no output");
   graph().context = {};
   out_.nodes = nodes_;
   return std::move(out_);

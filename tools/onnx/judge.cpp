@@ -11,13 +11,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<TensorData> read_tensors(const fs::path& folder, const std::string& prefix) {
-  std::vector<TensorData> out;
+// What a file of a data set holds: nothing, a tensor or a sequence of them.
+struct Datum {
+  ValueInfo::Kind kind = ValueInfo::Kind::none;
+  std::vector<HostTensor> items;
+};
+
+std::vector<Datum> read_data(const fs::path& folder, const std::string& prefix,
+                             const std::vector<const ValueInfo*>& declared) {
+  std::vector<Datum> out;
   for (size_t i = 0;; ++i) {
     const fs::path path = folder / fmt::format("{}_{}.pb", prefix, i);
     if (!fs::exists(path)) return out;
+    if (i >= declared.size())
+      fail("the model has {} {}s, {} is more", declared.size(), prefix, path.filename().string());
     try {
-      out.push_back(read_tensor(files::read_file(path.string())));
+      const ValueData v = read_value(files::read_file(path.string()), *declared[i]);
+      out.push_back({v.kind, {}});
+      for (const TensorData& t : v.items) out.back().items.push_back(host_tensor(t));
+    } catch (const Unsupported&) {
+      throw;
     } catch (const Error& e) {
       fail("{}: {}", path.filename().string(), e.what());
     }
@@ -45,8 +58,7 @@ std::vector<const ValueInfo*> wanted_inputs(const Model& m) {
 
 void check_kinds(const Model& m) {
   const auto refuse = [](const ValueInfo& v) {
-    if (v.kind == ValueInfo::Kind::sequence || v.kind == ValueInfo::Kind::optional || v.kind == ValueInfo::Kind::other)
-      unsupported("'{}' is no tensor", plain_name(v.name));
+    if (v.kind == ValueInfo::Kind::other) unsupported("'{}' is no tensor", plain_name(v.name));
     if (v.kind == ValueInfo::Kind::tensor && v.element != Element::undefined) need_dtype(v.element);
   };
   for (const ValueInfo* v : wanted_inputs(m)) refuse(*v);
@@ -54,42 +66,56 @@ void check_kinds(const Model& m) {
 }
 
 // Imports with as many constants as the shapes need.
-Imported import_for(const Model& m, const std::vector<const ValueInfo*>& wanted,
-                    const std::vector<HostTensor>& inputs) {
+Imported import_for(const Model& m, const std::vector<const ValueInfo*>& wanted, const std::vector<Datum>& inputs) {
   Request request;
-  for (size_t i = 0; i < inputs.size(); ++i) request.types[wanted[i]->name] = {inputs[i].dtype, inputs[i].shape};
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::string& name = wanted[i]->name;
+    std::vector<graph::TensorType> types;
+    for (const HostTensor& t : inputs[i].items) types.push_back({t.dtype, t.shape});
+    if (inputs[i].kind == ValueInfo::Kind::none) request.absent.insert(name);
+    if (inputs[i].kind == ValueInfo::Kind::tensor) request.types[name] = types.at(0);
+    if (inputs[i].kind == ValueInfo::Kind::sequence) request.sequences[name] = types;
+  }
   for (;;) {
     try {
       return import_model(m, request);
     } catch (const NeedsConstant& e) {
       const size_t before = request.bound.size();
       for (size_t i = 0; i < inputs.size(); ++i)
-        if (std::find(e.inputs.begin(), e.inputs.end(), wanted[i]->name) != e.inputs.end())
-          request.bound[wanted[i]->name] = inputs[i];
+        if (inputs[i].kind == ValueInfo::Kind::tensor &&
+            std::find(e.inputs.begin(), e.inputs.end(), wanted[i]->name) != e.inputs.end())
+          request.bound[wanted[i]->name] = inputs[i].items[0];
       if (request.bound.size() == before) throw Unsupported(e.what());
     }
   }
 }
 
 void judge_set(const Model& m, const fs::path& set, const Run& run, Verdict& verdict) {
-  std::vector<HostTensor> inputs, expected;
-  for (const TensorData& t : read_tensors(set, "input")) inputs.push_back(host_tensor(t));
-  for (const TensorData& t : read_tensors(set, "output")) expected.push_back(host_tensor(t));
   const auto wanted = wanted_inputs(m);
-  if (inputs.size() > wanted.size()) fail("the model has {} inputs, got {}", wanted.size(), inputs.size());
+  std::vector<const ValueInfo*> results;
+  for (const ValueInfo& v : m.graph.outputs) results.push_back(&v);
+  const std::vector<Datum> inputs = read_data(set, "input", wanted), expected = read_data(set, "output", results);
   if (expected.empty()) fail("no output is expected");
-  if (expected.size() > m.graph.outputs.size())
-    fail("the model has {} outputs, {} are expected", m.graph.outputs.size(), expected.size());
   const Imported imported = import_for(m, wanted, inputs);
   TensorMap given;
   for (const Port& port : imported.inputs)
     for (size_t i = 0; i < inputs.size(); ++i)
-      if (wanted[i]->name == port.given) given[port.name] = inputs[i];
+      if (wanted[i]->name == port.given)
+        given[port.name] = inputs[i].items.at(static_cast<size_t>(std::max<int64_t>(port.item, 0)));
   const TensorMap got = run(imported, given);
   for (size_t i = 0; i < expected.size(); ++i) {
-    const std::string& name = imported.outputs.at(i).name;
-    const std::string problem = difference(expected[i], got.at(name), verdict.worst);
-    if (!problem.empty()) fail("output '{}': {}", name, problem);
+    std::vector<const Port*> ports;
+    for (const Port& port : imported.outputs)
+      if (port.given == results[i]->name) ports.push_back(&port);
+    const bool sequence = std::any_of(ports.begin(), ports.end(), [](const Port* p) { return p->item >= 0; });
+    if (ports.size() != expected[i].items.size() ||
+        (sequence != (expected[i].kind == ValueInfo::Kind::sequence) && !ports.empty()))
+      fail("output '{}': expected {} tensors, got {}", plain_name(results[i]->name), expected[i].items.size(),
+           ports.size());
+    for (size_t k = 0; k < ports.size(); ++k) {
+      const std::string problem = difference(expected[i].items[k], got.at(ports[k]->name), verdict.worst);
+      if (!problem.empty()) fail("output '{}': {}", ports[k]->name, problem);
+    }
   }
 }
 

@@ -58,6 +58,7 @@ struct ValueInfo {
   std::string name;
   Kind kind = Kind::none;
   Element element = Element::undefined;  // of tensors, and of the tensors in a sequence
+  Kind inner = Kind::none;               // of what an optional may hold
   bool has_shape = false;
   std::vector<Dim> dims;
 };
@@ -120,5 +121,11 @@ inline constexpr int max_depth = 64;  // of messages inside messages
 // broken. They open no file: tensors outside the model's file are `missing`.
 Model read(std::span<const std::byte> file);
 TensorData read_tensor(std::span<const std::byte> file);
+// A value of this declared type: a tensor, the tensors of a sequence, or an optional with or without one of them.
+struct ValueData {
+  ValueInfo::Kind kind = ValueInfo::Kind::none;  // none, tensor or sequence
+  std::vector<TensorData> items;
+};
+ValueData read_value(std::span<const std::byte> file, const ValueInfo&);
 
 }  // namespace gmc::onnx

@@ -165,6 +165,7 @@ void take_type(const pb::TypeProto& p, ValueInfo& v) {
   }
   if (p.has_optional_type()) {
     take_type(p.optional_type().elem_type(), v);
+    v.inner = v.kind;
     v.kind = ValueInfo::Kind::optional;
     return;
   }
@@ -380,6 +381,25 @@ Model read(std::span<const std::byte> file) {
       fail("function {}: {}", quoted(f.name()), e.what());
     }
   return m;
+}
+
+namespace {
+
+ValueData sequence(const pb::SequenceProto& p) {
+  ValueData v{ValueInfo::Kind::sequence, {}};
+  for (const auto& t : p.tensor_values()) v.items.push_back(tensor(t));
+  return v;
+}
+
+}  // namespace
+
+ValueData read_value(std::span<const std::byte> file, const ValueInfo& declared) {
+  if (declared.kind == ValueInfo::Kind::sequence) return sequence(parse<pb::SequenceProto>(file, max_depth));
+  if (declared.kind != ValueInfo::Kind::optional) return {ValueInfo::Kind::tensor, {read_tensor(file)}};
+  const auto p = parse<pb::OptionalProto>(file, max_depth);
+  if (p.has_sequence_value()) return sequence(p.sequence_value());
+  if (p.has_tensor_value()) return {ValueInfo::Kind::tensor, {tensor(p.tensor_value())}};
+  return {};
 }
 
 TensorData read_tensor(std::span<const std::byte> file) { return tensor(parse<pb::TensorProto>(file, max_depth)); }

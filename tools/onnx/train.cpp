@@ -40,7 +40,7 @@ Var power(double base, Var exponent, DType dtype) {
 }
 
 std::vector<Value> adagrad(Call& c) {
-  const double decay = c.number("decay_factor", 0), epsilon = c.number("epsilon", 0);
+  const double decay = c.number("decay_factor", 0), epsilon = c.number("epsilon", 1e-6f);
   return for_each_parameter(c, 1, [&](const Group& g) -> std::vector<Var> {
     const Var rate = c[0] / (graph::cast(c[1], c[0].type().dtype) * decay + 1.0);
     const Var squares = g.state[0] + g.gradient * g.gradient;
@@ -51,6 +51,7 @@ std::vector<Value> adagrad(Call& c) {
 std::vector<Value> adam(Call& c) {
   const double alpha = c.number("alpha", 0.9f), beta = c.number("beta", 0.999f), epsilon = c.number("epsilon", 0);
   const double after = c.number("norm_coefficient_post", 0);
+  if (!c.find("epsilon")) unsupported("without 'epsilon': its specified default is not the one of ONNX's own data");
   return for_each_parameter(c, 2, [&](const Group& g) -> std::vector<Var> {
     const DType dtype = c[0].type().dtype;
     const Var v = alpha * g.state[0] + (1 - alpha) * g.gradient;
