@@ -71,7 +71,7 @@ std::vector<Value> clip(Call& c) {
     if (c.find("max")) x = minimum(x, number_like(x, c.number("max", 0)));
     return one(x);
   }
-  for (const size_t i : {1, 2})
+  for (const size_t i : {size_t{1}, size_t{2}})
     if (c.has(i) && element_count(c[i].shape()) != 1) fail("input {} is no scalar: {}", i, to_string(c[i].shape()));
   if (c.has(1)) x = maximum(x, graph::reshape(c[1], {}));
   if (c.has(2)) x = minimum(x, graph::reshape(c[2], {}));
