@@ -22,11 +22,10 @@ protected:
 
   static void build(const std::string& name, const Package* p, const std::string& weights = affine_weights()) {
     write_file(folder + "/" + name + ".c", program_source(p, "gmc_program", weights));
-    const std::string lib = " " GMC_BINARY_DIR "/lib/libgmc_";
     const std::string link = sanitizer_flags().empty() ? " -static-pie -s -Wl,--gc-sections" : sanitizer_flags();
-    ASSERT_EQ(command("cd " + folder + " && gcc -O1 -fPIC -c " + name + ".c && g++ " + name + ".o" + lib +
-                      "artifact_main.a" + lib + "runtime.a" + lib + "execute.a -lpng -lz -lpthread -lm" + link +
-                      " -o " + name),
+    ASSERT_EQ(command("cd " + folder + " && gcc -O1 -fPIC -c " + name + ".c && g++ " + name + ".o" +
+                      archive("artifact_main") + archive("runtime") + archive("execute") + " -lpng -lz -lpthread -lm" +
+                      link + " -o " + name),
               "");
   }
 

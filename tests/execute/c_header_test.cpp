@@ -64,15 +64,14 @@ int main(void) {
   return 0;
 }
 )");
-  const std::string archive = GMC_BINARY_DIR "/lib/libgmc_execute.a";
+  const std::string runtime = archive("execute") + sanitizer_flags();
   const std::string strict = " -Wall -Wextra -pedantic -Werror ";
   EXPECT_EQ(command("cd " + folder + " && gcc -std=c99 -c -O1" + strict +
-                    "user.c -o user.o && gcc -c model.c && gcc user.o model.o " + archive + sanitizer_flags() +
+                    "user.c -o user.o && gcc -c model.c && gcc user.o model.o " + runtime +
                     " -lpthread -lm -o c_user && ./c_user"),
             "fine\n");
   EXPECT_EQ(command("cd " + folder + " && g++ -std=c++11 -c -x c++" + strict +
-                    "user.c -o user.o && gcc user.o model.o " + archive + sanitizer_flags() +
-                    " -lpthread -lm -o cpp_user && ./cpp_user"),
+                    "user.c -o user.o && gcc user.o model.o " + runtime + " -lpthread -lm -o cpp_user && ./cpp_user"),
             "fine\n");
 }
 

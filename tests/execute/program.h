@@ -98,7 +98,7 @@ inline std::string command(const std::string& line) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
   return code ? text + "[exit " + std::to_string(code) + "]" : text;
 }
-// What the linker needs beside a library that is built with sanitizers.
+// What the linker needs beside archives with sanitizers.
 inline std::string sanitizer_flags() {
 #if defined(__SANITIZE_THREAD__)
   return " -fsanitize=thread";
@@ -107,6 +107,11 @@ inline std::string sanitizer_flags() {
 #else
   return "";
 #endif
+}
+// An archive that programs are linked with; the one with sanitizers, if there is one.
+inline std::string archive(const std::string& name) {
+  const std::string folder = sanitizer_flags().empty() ? "/lib" : "/lib/sanitized";
+  return " " GMC_BINARY_DIR + folder + "/libgmc_" + name + ".a";
 }
 
 }  // namespace gmc::test
