@@ -1,6 +1,7 @@
 // The `main` of compiled programs. Every entry of the model is a verb.
 #include "runtime/artifact/program.h"
 #include "runtime/base/error.h"
+#include "runtime/base/terminal.h"
 #include "runtime/execute/lookup.h"
 
 #include <cerrno>
@@ -61,10 +62,10 @@ int main(int argc, char** argv) {
                           argc > 0 ? argv[0] : name};
     dispatch(program, std::span(argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0)));
   } catch (const gmc::Error& e) {
-    fmt::print(stderr, "{}: {}\n", name, e.what());
+    fmt::print(stderr, "{}: {}\n", name, gmc::printed(e));
     result = e.usage() ? 2 : 1;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", name, e.what());
+    fmt::print(stderr, "{}: {}\n", name, gmc::printed(e));
     result = 1;
   }
   if (std::fflush(stdout) != 0 && result == 0) {

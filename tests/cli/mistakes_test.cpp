@@ -71,6 +71,14 @@ TEST_F(Mistakes, in_files_name_the_file) {
               HasSubstr("cannot make the folder"));
 }
 
+TEST_F(Mistakes, in_files_do_not_command_the_terminal) {
+  write(file("a.graph"), R"(graph eval
+%0 = input {dtype="f32", name="x", role="data", shape=[2]} : f32[2] "\u001b[2J"
+%1 = neg %0 : f32[2] "\u001b[2J"
+)");
+  EXPECT_THAT(refused(1, {"inspect", file("a.graph")}), HasSubstr("the name '?[2J' is used twice"));
+}
+
 TEST_F(Mistakes, in_weights_say_where_and_what) {
   const std::string good = file("out/last.safetensors"), bad = file("bad.safetensors");
   fine(Words{"train", "vae-mlp", "--data", "glyphs:300", "--steps", "2", "--quiet", "--out", file("out")} + small);

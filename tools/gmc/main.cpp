@@ -1,6 +1,7 @@
 // The gmc command: one file per verb.
 #include "compiler/dsl/nearest.h"
 #include "runtime/base/error.h"
+#include "runtime/base/terminal.h"
 #include "tools/gmc/command.h"
 
 #include <fmt/core.h>
@@ -86,7 +87,7 @@ int main(int argc, char** argv) {
     return gmc::tool::run(argc, argv);
   } catch (const gmc::Error& e) {
     // Errors in a model start with their place and are complete as they are.
-    const std::string text = e.what();
+    const std::string text = gmc::printed(e);
     const bool placed = text.find(": error: ") != std::string::npos;
     fmt::print(stderr, "{}{}\n", placed ? "" : "gmc: error: ", text);
     return e.usage() ? gmc::tool::exit_usage : gmc::tool::exit_error;
@@ -94,7 +95,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "gmc: error: out of memory\n");
     return gmc::tool::exit_error;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "gmc: internal error: {}\n", e.what());
+    fmt::print(stderr, "gmc: internal error: {}\n", gmc::printed(e));
     return gmc::tool::exit_error;
   }
 }

@@ -3,6 +3,7 @@
 #include "runtime/base/error.h"
 #include "tools/onnx/wire.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <onnx.pb.h>
 
 #include <bit>
@@ -20,6 +21,7 @@ Message parse(std::span<const std::byte> file, int depth) {
   if (file.size() > static_cast<size_t>(std::numeric_limits<int>::max()))
     fail("{} bytes: a protobuf file has less than 2 GiB", file.size());
   check_encoding(file, *Message::descriptor(), depth);
+  const google::protobuf::LogSilencer quiet;  // it would write to the terminal what it thinks of names in the file
   Message message;
   google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(file.data()),
                                                 static_cast<int>(file.size()));
