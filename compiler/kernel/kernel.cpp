@@ -15,7 +15,7 @@ int64_t rows_of(const Region& r) {
 int64_t columns_of(const Region& r) { return r.extents.back(); }
 
 int64_t tiles_of(const Region& r) {
-  auto blocks = [](int64_t extent, int64_t tile) { return std::max<int64_t>(1, (extent + tile - 1) / tile); };
+  auto blocks = [](int64_t extent, int64_t tile) { return std::max<int64_t>(1, extent / tile + (extent % tile != 0)); };
   return blocks(rows_of(r), r.tile_rows) * blocks(columns_of(r), r.tile_columns);
 }
 
@@ -84,6 +84,7 @@ void verify(const Kernel& kernel) {
         fail("kernel '{}', instruction %{}: {}", kernel.name, i, rule);
       };
       if (region.extents.empty()) fail("kernel '{}': a region has no extents", kernel.name);
+      element_count(region.extents);  // which throws if there are too many
       if (region.tile_rows < 1 || region.tile_columns < 1) fail("kernel '{}': a tile has no elements", kernel.name);
       const auto known = [&](int p) { return p >= 0 && static_cast<size_t>(p) < kernel.parameters.size(); };
       if (region.product && (!known(region.product->a) || !known(region.product->b)))
@@ -109,8 +110,13 @@ void verify(const Kernel& kernel) {
           bad(i, fmt::format("touches parameter {} as {}", in.parameter, name_of(in.dtype)));
         if ((in.kind == Kind::load && in.guards.empty()) || in.kind == Kind::store) {
           int64_t low = in.access.base, high = in.access.base;
-          for (size_t d = 0; d < region.extents.size(); ++d)
-            (in.access.strides[d] < 0 ? low : high) += in.access.strides[d] * (region.extents[d] - 1);
+          for (size_t d = 0; d < region.extents.size(); ++d) {
+            int64_t& end = in.access.strides[d] < 0 ? low : high;
+            int64_t step = 0;
+            if (__builtin_mul_overflow(in.access.strides[d], region.extents[d] - 1, &step) ||
+                __builtin_add_overflow(end, step, &end))
+              bad(i, "reaches further than 2^63 elements");
+          }
           const int64_t elements = kernel.parameters[static_cast<size_t>(in.parameter)].elements;
           const bool empty = rows_of(region) * columns_of(region) == 0;
           if (!empty && (low < 0 || high >= elements))

@@ -158,5 +158,18 @@ TEST(KernelSpans, OfAFoldIsThatOfItsResult) {
   EXPECT_EQ(spans_of(k.phases[0].regions[0]), (std::vector<Span>{Span::row, Span::full}));
 }
 
+TEST(KernelText, SizesCannotOverflow) {
+  EXPECT_THAT(damaged(rows, "extents [4,6]", "extents [9223372036854775807,6]"),
+              HasSubstr("number of elements overflows"));
+  EXPECT_THAT(damaged(rows, "extents [4,6]", "extents [-4,6]"), HasSubstr("number of elements overflows"));
+  EXPECT_THAT(damaged(rows, "load 0 {0 [6,1]}", "load 0 {0 [9223372036854775807,1]}"),
+              HasSubstr("instruction %0: reaches further than 2^63 elements"));
+  EXPECT_THAT(damaged(rows, "load 0 {0 [6,1]}", "load 0 {9223372036854775807 [6,1]}"), HasSubstr("reaches further"));
+  EXPECT_THAT(damaged(rows, "load 0 {0 [6,1]}", "load 0 {0 [-9223372036854775807,1]}"), HasSubstr("reaches further"));
+  const Kernel k =
+      parse(std::string(rows).replace(std::string(rows).find("tile [2,6]"), 10, "tile [9223372036854775807,6]"));
+  EXPECT_EQ(tiles_of(k.phases[0].regions[0]), 1);
+}
+
 }  // namespace
 }  // namespace gmc::kernel
