@@ -178,13 +178,16 @@ private:
     }
   }
   void finish_folds() {
-    for (const auto& [i, slot] : row_folds_) {
-      llvm::Type* element = memory_type(builder_.getContext(), at(i).dtype);
-      Value* address = builder_.CreateInBoundsGEP(element, evaluate_->parameter(at(i).parameter), row_block_);
-      Value* sum = builder_.CreateExtractElement(builder_.CreateLoad(vector(i), slot), uint64_t{0});
-      builder_.CreateAlignedStore(builder_.CreateZExtOrBitCast(sum, element), address,
-                                  llvm::Align(size_of(at(i).dtype)));
-    }
+    if (row_folds_.empty()) return;
+    once(Span::row, nullptr, [&] {
+      for (const auto& [i, slot] : row_folds_) {
+        llvm::Type* element = memory_type(builder_.getContext(), at(i).dtype);
+        Value* address = builder_.CreateInBoundsGEP(element, evaluate_->parameter(at(i).parameter), row_block_);
+        Value* sum = builder_.CreateExtractElement(builder_.CreateLoad(vector(i), slot), uint64_t{0});
+        builder_.CreateAlignedStore(builder_.CreateZExtOrBitCast(sum, element), address,
+                                    llvm::Align(size_of(at(i).dtype)));
+      }
+    });
   }
 
   void write(Value* address, Value* v, Value* mask, DType d) {
@@ -236,12 +239,33 @@ private:
     }
     for (int i = 0; i < size(); ++i) {
       if (levels_[static_cast<size_t>(i)] != level || evaluate_->span(i) == Span::full) continue;
-      if (at(i).kind == Kind::store) evaluate_->store(i);
+      if (at(i).kind == Kind::store) {
+        evaluate_->value(at(i).operands[0]);  // known to what follows the condition, too
+        once(evaluate_->span(i), row, [&] { evaluate_->store(i); });
+      }
       if (at(i).kind == Kind::fold) {
         Value* sum = builder_.CreateLoad(vector(i), row_folds_.at(i));
         builder_.CreateStore(combined(i, sum, evaluate_->value(at(i).operands[0])), row_folds_.at(i));
       }
     }
+  }
+
+  // Where several tiles know a value, the first of them writes it: no element is written by two threads.
+  void once(Span span, Value* row, const std::function<void()>& write_it) {
+    Value* first = nullptr;
+    const auto only_at = [&](Value* index) {
+      Value* here = builder_.CreateICmpEQ(index, constant(0));
+      first = first ? builder_.CreateAnd(first, here) : here;
+    };
+    if (region_.tile_columns < kernel::columns_of(region_)) only_at(column_begin_);
+    if (span == Span::scalar && kernel::rows_of(region_) > 1) only_at(row);
+    if (!first) return write_it();
+    llvm::BasicBlock *inside = block("first"), *after = block("after");
+    builder_.CreateCondBr(first, inside, after);
+    builder_.SetInsertPoint(inside);
+    write_it();
+    builder_.CreateBr(after);
+    builder_.SetInsertPoint(after);
   }
 
   void column_pass(Value* row, int level) {
