@@ -31,6 +31,14 @@ inline Tensor call_op(const graph::OpDef& op, std::initializer_list<At> operands
   return call.result(graph::apply(op, std::move(x), std::move(attributes)));
 }
 
+// Where a value without operands is made: its entry, with the location set. Throws `Error` outside an entry.
+inline const std::shared_ptr<graph::Graph>& entry_at(const std::string& name, const std::source_location& where) {
+  const graph::Location at = dsl::place_of(where);
+  const std::shared_ptr<graph::Graph>& g = dsl::current(name, at).graph();
+  g->context.location = at;
+  return g;
+}
+
 inline int64_t rank_of(const graph::Var& x) { return std::ssize(x.shape()); }
 
 inline int64_t axis_of(const Call& call, int64_t axis, int64_t rank) {

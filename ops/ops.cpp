@@ -4,6 +4,8 @@
 #include "ops/call.h"
 #include "ops/elementwise.h"
 
+#include <tuple>
+
 namespace gmc {
 
 using dsl::Call;
@@ -146,9 +148,53 @@ Tensor broadcast_to(At x, const Shape& to) {
   return call.result(graph::broadcast_to(call[0], to));
 }
 
+namespace {
+
+Shape batch_of(const Shape& s) { return {s.begin(), s.end() - 2}; }
+
+// [.., m, k] and [.., k, n] with equal leading dimensions, broadcast as NumPy does.
+std::pair<Var, Var> with_equal_batches(Var a, Var b) {
+  const Shape batch = graph::broadcast_shape(batch_of(a.shape()), batch_of(b.shape()));
+  const auto widened = [&](Var v) {
+    const Shape from = v.shape();
+    Shape to = batch;
+    to.insert(to.end(), from.end() - 2, from.end());
+    return graph::broadcast_to(v, to);
+  };
+  return {widened(a), widened(b)};
+}
+
+}  // namespace
+
 Tensor matmul(At a, At b, bool transpose_a, bool transpose_b) {
   const Call call("matmul", {a, b});
-  return call.result(graph::matmul(call[0], call[1], transpose_a, transpose_b));
+  Var x = call[0], y = call[1];
+  const bool row = x.shape().size() == 1, column = y.shape().size() == 1;
+  if (row) x = graph::reshape(x, transpose_a ? Shape{x.shape()[0], 1} : Shape{1, x.shape()[0]});
+  if (column) y = graph::reshape(y, transpose_b ? Shape{1, y.shape()[0]} : Shape{y.shape()[0], 1});
+  if (x.shape().size() < 2 || y.shape().size() < 2) return call.result(graph::matmul(x, y, transpose_a, transpose_b));
+  Var product;
+  if (y.shape().size() == 2 && x.shape().size() > 2 && !transpose_a) {  // one product of all rows
+    const Shape from = x.shape();
+    const Shape rows(from.begin(), from.end() - 1);
+    product = graph::matmul(graph::reshape(x, {element_count(rows), from.back()}), y, false, transpose_b);
+    Shape to = rows;
+    to.push_back(product.shape()[1]);
+    product = graph::reshape(product, to);
+  } else {
+    if (batch_of(x.shape()) != batch_of(y.shape())) {
+      try {
+        std::tie(x, y) = with_equal_batches(x, y);
+      } catch (const Error&) {
+        call.fail(fmt::format("batches differ: {} x {}", to_string(x.shape()), to_string(y.shape())));
+      }
+    }
+    product = graph::matmul(x, y, transpose_a, transpose_b);
+  }
+  Shape shape = product.shape();
+  if (column) shape.pop_back();
+  if (row) shape.erase(shape.end() - (column ? 1 : 2));
+  return call.result(graph::reshape(product, shape));
 }
 
 std::vector<Tensor> gradients(At scalar, const std::vector<Tensor>& wrt) {

@@ -3,14 +3,14 @@
 #pragma once
 
 #include "compiler/dsl/location.h"
+#include "ops/layers.h"
+#include "ops/shapes.h"
 
 #include <source_location>
 #include <string>
 #include <vector>
 
 namespace gmc {
-
-using Axes = std::vector<int64_t>;
 
 // Per element, floating. Angles are in radians.
 Tensor exp(At);
@@ -142,7 +142,8 @@ Tensor reshape(At, const Shape& to);
 // Result dimension i is operand dimension perm[i]; empty: the last two are exchanged.
 Tensor transpose(At, const Axes& perm = {});
 Tensor broadcast_to(At, const Shape& to);
-// [.., m, k] x [.., k, n] with equal leading dimensions; flags transpose the last two dimensions of an operand.
+// [.., m, k] x [.., k, n]; leading dimensions broadcast; a vector is a row on the left, a column on the right, and
+// leaves no dimension. Flags transpose the last two dimensions of an operand.
 Tensor matmul(At a, At b, bool transpose_a = false, bool transpose_b = false);
 
 // Gradients of a scalar with respect to tensors of the entry; they can be differentiated again.

@@ -203,8 +203,9 @@ void Capture::record_gradient(const std::string& parameter, graph::Value gradien
   gradients_.emplace_back(parameter, gradient);
 }
 
-Call::Call(const std::string& name, std::initializer_list<At> operands, char symbol) : name_(name) {
-  const Location at = place_of(operands.begin()->where());
+Call::Call(const std::string& name, const std::vector<At>& operands, char symbol) : name_(name) {
+  if (operands.empty()) gmc::fail("{}: expected at least 1 operand, got 0", name);
+  const Location at = place_of(operands.front().where());
   Capture& capture = current(name, at);
   graph_ = capture.graph();
   DType dtype = f32;

@@ -78,8 +78,12 @@ graph::Location place_of(const std::source_location& where);
 // tensors' dtype and sets location and operator for whatever is built.
 class Call {
 public:
-  Call(const std::string& name, std::initializer_list<At> operands, char symbol = 0);
+  Call(const std::string& name, std::initializer_list<At> operands, char symbol = 0)
+      : Call(name, std::vector<At>(operands), symbol) {}
+  // Throws `Error` if there are no operands.
+  Call(const std::string& name, const std::vector<At>& operands, char symbol = 0);
   const graph::Var& operator[](size_t i) const { return x_[i]; }
+  const std::vector<graph::Var>& all() const { return x_; }
   Tensor result(graph::Var) const;
   // Throws `Error` `NAME: message` at the call.
   [[noreturn]] void fail(const std::string& message, const std::string& help = {}) const;

@@ -76,13 +76,13 @@ public:
 private:
   using Category = graph::Category;
 
-  // Of one result, underflow included.
+  // Of one result, underflow included; infinities are exact.
   static double rounding(DType d, double value) {
     const double least = d == DType::f64    ? 0x1p-1074
                          : d == DType::f16  ? 0x1p-24
                          : d == DType::bf16 ? 0x1p-133
                                             : 0x1p-149;
-    return is_float(d) ? own * (unit(d) * std::fabs(value) + least) : 0;
+    return is_float(d) && std::isfinite(value) ? own * (unit(d) * std::fabs(value) + least) : 0;
   }
 
   void bound(const graph::ReferenceArguments& a, DType dtype, Bounded& y) const {
@@ -109,13 +109,15 @@ private:
     }
   }
 
+  static double apart(double a, double b) { return a == b ? 0 : std::fabs(a - b); }
+
   // The sum of |df/dx_i| error_i, the derivatives by differences.
   double propagated(const graph::ReferenceArguments& a, size_t e) const {
     double x[4] = {}, sum = 0;
     for (size_t i = 0; i < x_.size(); ++i) x[i] = x_[i]->value.values[e];
     for (size_t i = 0; i < x_.size(); ++i) {
       // A function of one operand may be that of a neighbour: the forms of GELU fade to 0 from below.
-      const bool dear = x_.size() == 1 && a.node.op->cost > 4;
+      const bool dear = x_.size() == 1 && a.node.op->cost > 4 && std::isfinite(x[i]);
       const double error = x_[i]->error[e] + (dear ? unit(types_[0].dtype) * std::fabs(x[i]) : 0);
       if (error == 0) continue;
       const double kept = x[i];
@@ -125,7 +127,7 @@ private:
       const double below = graph::evaluate(a.node, a.operand_types, x);
       x[i] = kept;
       const double at = graph::evaluate(a.node, a.operand_types, x);
-      sum += 1.5 * std::max(std::fabs(above - at), std::fabs(below - at));
+      sum += 1.5 * std::max(apart(above, at), apart(below, at));
     }
     return sum;
   }
