@@ -146,6 +146,59 @@ Tensor broadcast_to(At, const Shape& to);
 // leaves no dimension. Flags transpose the last two dimensions of an operand.
 Tensor matmul(At a, At b, bool transpose_a = false, bool transpose_b = false);
 
+// Running sums, products and extremes along an axis: element k over elements 0..k; `exclusive`: over those before k;
+// `reverse`: from the end. f32 accumulates in f64. The gradient of a product is right where elements are 0, that of an
+// extreme goes to the last element that attains it.
+Tensor cumsum(At, int64_t axis = -1, bool exclusive = false, bool reverse = false);
+Tensor cumprod(At, int64_t axis = -1, bool exclusive = false, bool reverse = false);
+Tensor cummax(At, int64_t axis = -1, bool reverse = false);
+Tensor cummin(At, int64_t axis = -1, bool reverse = false);
+Tensor logcumsumexp(At, int64_t axis = -1, bool reverse = false);
+// h[k] = a[k] h[k - 1] + b[k] along an axis, h[0] = b[0].
+Tensor linear_scan(At a, At b, int64_t axis = -1, bool reverse = false);
+// Order along an axis; equal elements stay as they were, NaN comes last. `indices` (i64): where each element comes
+// from.
+struct Ordered {
+  Tensor values, indices;
+};
+Ordered sort(At, int64_t axis = -1, bool descending = false);
+Tensor argsort(At, int64_t axis = -1, bool descending = false);
+// The k largest elements, the largest first; or the smallest, the smallest first.
+Ordered top_k(At, int64_t k, int64_t axis = -1, bool smallest = false);
+// x with `updates` brought to places along an axis: update [i, j] of axis 0 into x[indices[i, j], j]. Indices (i32 or
+// i64) have the updates' shape, are at most as far as x along the other axes and are clamped. scatter: the last update
+// of a place wins; the others combine them with what is there.
+Tensor scatter(At x, At indices, At updates, int64_t axis = 0);
+Tensor scatter_add(At x, At indices, At updates, int64_t axis = 0);
+Tensor scatter_mul(At x, At indices, At updates, int64_t axis = 0);
+Tensor scatter_max(At x, At indices, At updates, int64_t axis = 0);
+Tensor scatter_min(At x, At indices, At updates, int64_t axis = 0);
+
+// Matrices, f32 or f64, batched over leading dimensions; factorisations are computed in f64. Where a matrix is singular
+// (or, for cholesky, not positive definite) results hold infinities or NaN.
+// T X = B: T the lower or upper triangle of a, or its transpose; `unit`: with ones on the diagonal.
+Tensor solve_triangular(At a, At b, bool upper = false, bool transposed = false, bool unit = false);
+Tensor solve(At a, At b);  // A X = B
+Tensor inverse(At);
+// A = L L^T; reads the lower triangle, and its gradient lies there.
+Tensor cholesky(At);
+// P A = L U. packed: L below the diagonal, whose own is 1, and U; rows (i64): the row of A that is row i of P A; sign:
+// det P.
+struct LuFactors {
+  Tensor packed, rows, sign;
+};
+LuFactors lu(At);
+// A = Q R of [.., m, n], m >= n: Q [.., m, n], R [.., n, n] with a diagonal that is not negative.
+struct QrFactors {
+  Tensor q, r;
+};
+QrFactors qr(At);
+// det A = sign e^log_abs; singular: 0 and -inf.
+struct SignLogDet {
+  Tensor sign, log_abs;
+};
+SignLogDet slogdet(At);
+
 // Gradients of a scalar with respect to tensors of the entry; they can be differentiated again.
 std::vector<Tensor> gradients(At scalar, const std::vector<Tensor>& wrt);
 

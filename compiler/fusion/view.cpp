@@ -183,10 +183,10 @@ bool product_can_read(const Access& a, const Shape& space) {
          (a.strides[0] == 1 && (a.strides[1] >= space[0] || space[1] == 1));
 }
 
-// Whether the operand's elements lie one after the other from the start of its source.
-bool is_dense(const Access& a, const Shape& shape) {
+// Whether the operand is all of its source, whose elements lie one after the other as its own do.
+bool is_dense(const Access& a, const Shape& shape, const Shape& source) {
   const Shape dense = graph::dense_strides(shape);
-  bool same = a.base == 0 && a.guards.empty();
+  bool same = a.base == 0 && a.guards.empty() && element_count(shape) == element_count(source);
   for (size_t d = 0; d < shape.size(); ++d) same &= shape[d] == 1 || a.strides[d] == dense[d];
   return same || element_count(shape) == 0;
 }
@@ -252,10 +252,11 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
         const bool whole = c == Category::routine || (c == Category::gather && k == 0);
         if (whole && access) access->aligned = false;
         const bool readable =
-            access && (c == Category::matmul    ? in_memory && product_can_read(*access, space)
-                       : c == Category::routine ? in_memory && is_dense(*access, g.type(n.inputs[k]).shape)
-                       : whole                  ? in_memory && access->guards.empty()
-                                                : true);
+            access && (c == Category::matmul ? in_memory && product_can_read(*access, space)
+                       : c == Category::routine
+                           ? in_memory && is_dense(*access, g.type(n.inputs[k]).shape, g.type(access->source).shape)
+                       : whole ? in_memory && access->guards.empty()
+                               : true);
         if (!readable) {
           make_copy(n.inputs[k], n);
           again = true;

@@ -18,4 +18,5 @@ Routine* find_routine(const char* symbol);
 
 }  // namespace gmc::routines
 
-extern "C" gmc::routines::Routine gmc_scatter;
+extern "C" gmc::routines::Routine gmc_cholesky, gmc_cumulate, gmc_linear_scan, gmc_lu, gmc_qr, gmc_scatter, gmc_sort,
+    gmc_triangular_solve;

@@ -10,7 +10,14 @@ struct Row {
   Routine* routine;
 };
 
-constexpr Row rows[] = {{"gmc_scatter", gmc_scatter}};
+constexpr Row rows[] = {{"gmc_cholesky", gmc_cholesky},
+                        {"gmc_cumulate", gmc_cumulate},
+                        {"gmc_linear_scan", gmc_linear_scan},
+                        {"gmc_lu", gmc_lu},
+                        {"gmc_qr", gmc_qr},
+                        {"gmc_scatter", gmc_scatter},
+                        {"gmc_sort", gmc_sort},
+                        {"gmc_triangular_solve", gmc_triangular_solve}};
 
 }  // namespace
 
