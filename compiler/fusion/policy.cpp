@@ -26,6 +26,24 @@ const Policy& policy_named(const std::string& name) {
   fail_usage("unknown policy '{}': expected one of {}", name, fmt::join(names, ", "));
 }
 
+namespace {
+
+// A library multiplies dense matrices.
+bool library_takes(const View& view, int op) {
+  const Op& o = view.ops()[static_cast<size_t>(op)];
+  if (o.category != Category::matmul || o.index_space.size() != 2 || view.type(op).dtype != DType::f32) return false;
+  for (size_t i = 0; i < 2; ++i) {
+    Shape space = view.graph().type(view.node(op).inputs[i]).shape;
+    if (element_count(space) == 0 || o.operands[i].base != 0) return false;
+    if (view.node(op).flag(i == 0 ? "transpose_a" : "transpose_b")) std::swap(space[0], space[1]);
+    const auto layout = matrix_layout(o.operands[i], space[0], space[1]);
+    if (layout->leading != space[layout->transposed ? 0 : 1]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 PlanBuilder::PlanBuilder(const View& view, std::string library)
     : view_(view), library_(std::move(library)), slot_of_(view.ops().size()), neighbours_(view.ops().size()),
       after_(view.ops().size()) {
@@ -35,16 +53,8 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
     const int op = static_cast<int>(i);
     const bool product = view.ops()[i].category == Category::matmul;
     const bool call = view.ops()[i].category == Category::routine;
-    slots_.push_back({{"",
-                       {{op}},
-                       call      ? runtime_library
-                       : product ? library_
-                                 : "",
-                       ""},
-                      product,
-                      flops(view, op),
-                      true,
-                      0});
+    const std::string from = call ? runtime_library : library_takes(view, op) ? library_ : "";
+    slots_.push_back({{"", {{op}}, from, ""}, product, flops(view, op), true, 0});
     slot_of_[i] = op;
     for (size_t r = 0; r < view.node(op).types.size(); ++r)
       touching[{view.ops()[i].node, static_cast<int32_t>(r)}].push_back(op);

@@ -176,11 +176,11 @@ Access index_access(Value v, const graph::Node& node) {
 
 bool is_free_source(Category c) { return c == Category::constant || c == Category::index; }
 
-// The generated product reads matrices in which one of the two dimensions is contiguous.
+// The generated product reads matrices in which one of the two dimensions is contiguous; one without elements reads
+// nothing.
 bool product_can_read(const Access& a, const Shape& space) {
-  if (a.base != 0 || !a.guards.empty() || space.size() != 2) return false;
-  return (a.strides[1] == 1 && (a.strides[0] >= space[1] || space[0] == 1)) ||
-         (a.strides[0] == 1 && (a.strides[1] >= space[0] || space[1] == 1));
+  if (element_count(space) == 0) return true;
+  return a.guards.empty() && matrix_layout(a, space.end()[-2], space.end()[-1]).has_value();
 }
 
 // Whether the operand is all of its source, whose elements lie one after the other as its own do.
@@ -192,6 +192,15 @@ bool is_dense(const Access& a, const Shape& shape, const Shape& source) {
 }
 
 }  // namespace
+
+std::optional<MatrixLayout> matrix_layout(const Access& a, int64_t rows, int64_t columns) {
+  const int64_t down = a.strides.end()[-2], right = a.strides.end()[-1];
+  if ((right == 1 || columns == 1) && (down >= columns || rows == 1))
+    return MatrixLayout{false, rows == 1 ? columns : down};
+  if ((down == 1 || rows == 1) && (right >= rows || columns == 1))
+    return MatrixLayout{true, columns == 1 ? rows : right};
+  return std::nullopt;
+}
 
 std::optional<Access> View::resolve(Value v) const {
   const graph::Node& node = graph_->node(v);
@@ -240,11 +249,11 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
         std::optional<Access> access = resolve(n.inputs[k]);
         if (is_movement(c)) access = access ? through(n, g.type(n.inputs[k]).shape, *access) : access;
         Shape space = op.index_space;
-        if (c == Category::matmul && access && access->strides.size() == 2) {
+        if (c == Category::matmul && access) {
           space = g.type(n.inputs[k]).shape;
           if (n.flag(k == 0 ? "transpose_a" : "transpose_b")) {
-            std::swap(access->strides[0], access->strides[1]);
-            std::swap(space[0], space[1]);
+            std::iter_swap(access->strides.end() - 1, access->strides.end() - 2);
+            std::iter_swap(space.end() - 1, space.end() - 2);
           }
         }
         // Products, gathers and routines read from memory, where constants and indices are not.

@@ -45,9 +45,17 @@ struct Op {
   bool is_copy = false;
   Shape index_space;  // what the accesses are expressed in: the result's shape; reduce: the operand's shape; matmul:
                       // see below
-  std::vector<Access> operands;  // matmul: access i is over [m, k] and [k, n]; gather: access 0 is over the operand's
-                                 // own shape; routine: each is, and dense
+  std::vector<Access> operands;  // matmul: access i is over [batch.., m, k] and [batch.., k, n]; gather: access 0 is
+                                 // over the operand's own shape; routine: each is, and dense
 };
+
+// How the matrices [rows, columns] along the last two dimensions of an access lie in memory: rows of contiguous
+// elements a leading dimension apart, or columns (`transposed`). Nothing where neither is so.
+struct MatrixLayout {
+  bool transposed = false;
+  int64_t leading = 0;
+};
+std::optional<MatrixLayout> matrix_layout(const Access&, int64_t rows, int64_t columns);
 
 class View {
 public:

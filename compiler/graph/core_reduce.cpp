@@ -27,6 +27,24 @@ const Monoid& monoid_named(const std::string& name) {
   fail("unknown monoid '{}': expected sum, prod, max or min", name);
 }
 
+// The sum over a batch of transpose(A) B is one product over all rows of the batch: the gradient of a weight that the
+// batch shares. Nothing for anything else.
+Var sum_of_products(Graph& g, const Node& reduce, Var x) {
+  const Node& product = g.node(x.value);
+  if (product.op != &matmul_op || !product.flag("transpose_a") || product.flag("transpose_b")) return {};
+  const Shape& axes = reduce.integers("axes");
+  const size_t batches = product.types[0].shape.size() - 2;
+  if (reduce.text("monoid") != "sum" || axes.size() != batches || axes.back() >= static_cast<int64_t>(batches))
+    return {};
+  const auto rows = [&](Value operand) {
+    const Shape shape = g.type(operand).shape;
+    return reshape(Var{&g, operand}, {element_count(Shape(shape.begin(), shape.end() - 1)), shape.back()});
+  };
+  const Value a = product.inputs[0], b = product.inputs[1];
+  const Var all_a = rows(a);
+  return matmul(all_a, rows(b), true, false);
+}
+
 }  // namespace
 
 const OpDef reduce_op{
@@ -86,7 +104,8 @@ const OpDef reduce_op{
           const Var hit = cast(equal(a.inputs[0], result), a.gradients[0].type().dtype);
           return std::vector<Var>{hit * broadcast(a.gradients[0] / sum(hit, axes), from, dims)};
         },
-    .simplify = [](Graph&, const Node& n, Vars x) { return n.integers("axes").empty() ? x[0] : Var{}; },
+    .simplify = [](Graph& g, const Node& n,
+                   Vars x) { return n.integers("axes").empty() ? x[0] : sum_of_products(g, n, x[0]); },
     .samples =
         [] {
           using I = std::vector<int64_t>;

@@ -76,6 +76,45 @@ const Function* function_named(std::string_view name) {
   return nullptr;
 }
 
+namespace {
+
+void verify_product(const Kernel& kernel, const Region& region) {
+  const Product& p = *region.product;
+  const auto known = [&](int parameter) {
+    return parameter >= 0 && static_cast<size_t>(parameter) < kernel.parameters.size();
+  };
+  if (!known(p.a) || !known(p.b)) fail("kernel '{}': its product has no such operand", kernel.name);
+  const size_t rank = region.extents.size();
+  if (rank < 2 || p.at_a.strides.size() != rank - 2 || p.at_b.strides.size() != rank - 2)
+    fail("kernel '{}': its product has strides for {} and {} batch axes of {} extents", kernel.name,
+         p.at_a.strides.size(), p.at_b.strides.size(), rank);
+  const int64_t m = region.extents[rank - 2], n = region.extents[rank - 1];
+  const bool empty = std::any_of(region.extents.begin(), region.extents.end(), [](int64_t e) { return e < 1; });
+  if (empty || p.k < 1) fail("kernel '{}': its product has an empty dimension", kernel.name);
+  if (p.lda < 1 || p.ldb < 1)
+    fail("kernel '{}': its product has leading dimensions {} and {}", kernel.name, p.lda, p.ldb);
+  const auto check = [&](const char* name, int parameter, const Access& at, int64_t outer, int64_t inner,
+                         int64_t leading) {
+    int64_t low = at.base, high = at.base;
+    const auto reach = [&](int64_t& end, int64_t steps, int64_t stride) {
+      int64_t distance = 0;
+      if (__builtin_mul_overflow(steps, stride, &distance) || __builtin_add_overflow(end, distance, &end))
+        fail("kernel '{}': operand {} of its product reaches further than elements can be numbered", kernel.name, name);
+    };
+    reach(high, outer - 1, leading);
+    reach(high, inner - 1, 1);
+    for (size_t d = 0; d + 2 < rank; ++d) reach(at.strides[d] < 0 ? low : high, region.extents[d] - 1, at.strides[d]);
+    const int64_t elements = kernel.parameters[static_cast<size_t>(parameter)].elements;
+    if (low < 0 || high >= elements)
+      fail("kernel '{}': operand {} of its product reaches elements {} to {} of {}", kernel.name, name, low, high,
+           elements);
+  };
+  check("a", p.a, p.at_a, p.transpose_a ? p.k : m, p.transpose_a ? m : p.k, p.lda);
+  check("b", p.b, p.at_b, p.transpose_b ? n : p.k, p.transpose_b ? p.k : n, p.ldb);
+}
+
+}  // namespace
+
 void verify(const Kernel& kernel) {
   using Kind = Instruction::Kind;
   for (const Phase& phase : kernel.phases)
@@ -87,8 +126,7 @@ void verify(const Kernel& kernel) {
       element_count(region.extents);  // which throws if there are too many
       if (region.tile_rows < 1 || region.tile_columns < 1) fail("kernel '{}': a tile has no elements", kernel.name);
       const auto known = [&](int p) { return p >= 0 && static_cast<size_t>(p) < kernel.parameters.size(); };
-      if (region.product && (!known(region.product->a) || !known(region.product->b)))
-        fail("kernel '{}': its product has no such operand", kernel.name);
+      if (region.product) verify_product(kernel, region);
       for (size_t i = 0; i < region.body.size(); ++i) {
         const Instruction& in = region.body[i];
         for (int operand : in.operands) {

@@ -82,18 +82,20 @@ struct Instruction {
 // Whether the instruction has an access over the axes.
 bool has_access(const Instruction&);
 
-// C[m, n] = sum over k of A[m, k] B[k, n]: parameters, and whether a matrix is stored transposed with the given leading
-// dimension.
+// C[batch.., m, n] = sum over k of A[batch.., m, k] B[batch.., k, n]: parameters, and whether a matrix is stored
+// transposed with the given leading dimension. `at_a` and `at_b` say where the first element of each matrix lies; their
+// strides are along the batch axes.
 struct Product {
   int a = -1, b = -1, packed = -1;
   int64_t k = 0, lda = 0, ldb = 0;
   bool transpose_a = false, transpose_b = false;
+  Access at_a = {}, at_b = {};
 };
 
 struct Region {
   Shape extents;                            // rows.., columns
   int64_t tile_rows = 1, tile_columns = 1;  // tiles are numbered row block by row block
-  std::optional<Product> product;           // extents are then [m, n] and tiles are the generator's choice
+  std::optional<Product> product;           // extents are then [batch.., m, n] and tiles are the generator's choice
   std::vector<Instruction> body;
 };
 

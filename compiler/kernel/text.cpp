@@ -5,6 +5,7 @@
 //   phase
 //   region extents [128,784] tile [16,784]
 //   product a 0 b 1 packed 5 k 784 lda 784 ldb 784 transpose 0 1
+//   product a 0 b 1 packed -1 k 32 lda 384 ldb 384 transpose 0 1 at {0 [24576,32]} {128 [24576,32]}
 //   %0 = load 0 {0 [784,1]}
 //   %1 = constant 0.5
 //   %2 = mul %0 %1
@@ -226,9 +227,12 @@ std::string print(const Kernel& kernel) {
     out += "phase\n";
     for (const Region& r : phase.regions) {
       out += fmt::format("region extents [{}] tile [{},{}]\n", fmt::join(r.extents, ","), r.tile_rows, r.tile_columns);
-      if (const auto& p = r.product)
-        out += fmt::format("product a {} b {} packed {} k {} lda {} ldb {} transpose {} {}\n", p->a, p->b, p->packed,
+      if (const auto& p = r.product) {
+        out += fmt::format("product a {} b {} packed {} k {} lda {} ldb {} transpose {} {}", p->a, p->b, p->packed,
                            p->k, p->lda, p->ldb, p->transpose_a ? 1 : 0, p->transpose_b ? 1 : 0);
+        const bool plain = p->at_a == Access{} && p->at_b == Access{};
+        out += plain ? "\n" : fmt::format(" at {} {}\n", print(p->at_a), print(p->at_b));
+      }
       for (size_t i = 0; i < r.body.size(); ++i) out += print(r.body[i], i) + "\n";
     }
   }
@@ -287,6 +291,11 @@ Kernel parse(std::string_view text) {
       words.expect("ldb"), p.ldb = words.number<int64_t>();
       words.expect("transpose"), p.transpose_a = words.number<int>() != 0;
       p.transpose_b = words.number<int>() != 0;
+      if (!words.done()) {
+        words.expect("at");
+        p.at_a = words.access();
+        p.at_b = words.access();
+      }
       region(words).product = p;
     } else if (head == "store" || head == "fold") {
       Instruction store;

@@ -75,7 +75,9 @@ private:
     region.extents = binding.domain;
     Region r{ops, stored, binding, region, {}, {}};
     for (size_t i = 0; i < ops.size(); ++i) add_op(r, i);
-    if (!r.out.product) {
+    if (r.out.product) {
+      collapse_batches(r.out);
+    } else {
       collapse_axes(r.out);
       choose_tiles(r.out);
     }
@@ -240,28 +242,24 @@ private:
   int add_product(Region& r, const Op& o, const graph::Node& node) {
     if (node.types[0].dtype != DType::f32)
       fail("'{}' has dtype {}: generated products are f32", node.name, name_of(node.types[0].dtype));
-    if (o.index_space.size() != 2)
-      fail("'{}' is a batch of products {}: generated products are matrices", node.name, to_string(o.index_space));
     kernel::Product p;
     const fusion::Access &a = o.operands[0], &b = o.operands[1];
+    const Shape &x = view_.graph().type(node.inputs[0]).shape, &c = o.index_space;
+    const size_t batches = c.size() - 2;
+    p.k = x[node.flag("transpose_a") ? batches : batches + 1];
+    // A sum of nothing is zero: no product, but whatever comes after it.
+    if (p.k == 0 || element_count(c) == 0) return emit(r, {.kind = Kind::constant, .dtype = node.types[0].dtype});
     p.a = parameter(a.source, Parameter::Mode::in);
     p.b = parameter(b.source, Parameter::Mode::in);
-    const Shape& x = view_.graph().type(node.inputs[0]).shape;
-    p.k = x[node.flag("transpose_a") ? 0 : 1];
-    const int64_t m = o.index_space[0], n = o.index_space[1];
-    if (m < 1 || n < 1 || p.k < 1)
-      fail("'{}' is a product [{}, {}] x [{}, {}]: generated products have no empty dimension", node.name, m, p.k, p.k,
-           n);
-    std::tie(p.transpose_a, p.lda) = layout(a, m, p.k);
-    std::tie(p.transpose_b, p.ldb) = layout(b, p.k, n);
+    auto at = [&](const fusion::Access& operand, int64_t rows, int64_t columns) {
+      const kernel::Access first{operand.base, Shape(operand.strides.begin(), operand.strides.end() - 2)};
+      const auto layout = fusion::matrix_layout(operand, rows, columns);
+      return std::tuple{layout->transposed, layout->leading, first};
+    };
+    std::tie(p.transpose_a, p.lda, p.at_a) = at(a, c[batches], p.k);
+    std::tie(p.transpose_b, p.ldb, p.at_b) = at(b, p.k, c[batches + 1]);
     r.out.product = p;
     return emit(r, {.kind = Kind::product});
-  }
-
-  // Whether a [rows, columns] operand is stored transposed, and its leading dimension.
-  static std::pair<bool, int64_t> layout(const fusion::Access& a, int64_t rows, int64_t columns) {
-    const bool straight = a.strides[1] == 1 && (a.strides[0] >= columns || rows == 1);
-    return straight ? std::pair{false, std::max(a.strides[0], columns)} : std::pair{true, std::max(a.strides[1], rows)};
   }
 
   // A fold whose tiles cut the rows leaves partial results; otherwise it writes the result.
@@ -314,9 +312,12 @@ private:
     if (plan.library != "onednn" || o.category != Category::matmul)
       fail("kernel '{}': library '{}' has no '{}'", plan.id, plan.library, view_.node(op).op->name);
     add_product(r, o, view_.node(op));
+    if (!r.out.product || !r.out.product->at_a.strides.empty())
+      fail("kernel '{}': library '{}' takes no batches of products and no empty ones", plan.id, plan.library);
     const kernel::Product& p = *r.out.product;
     const int64_t m = o.index_space[0], n = o.index_space[1];
-    const bool dense = p.lda == (p.transpose_a ? m : p.k) && p.ldb == (p.transpose_b ? p.k : n);
+    const bool dense = p.lda == (p.transpose_a ? m : p.k) && p.ldb == (p.transpose_b ? p.k : n) && p.at_a.base == 0 &&
+                       p.at_b.base == 0;
     if (!dense) fail("kernel '{}': library '{}' takes dense operands", plan.id, plan.library);
     parameter({o.node, 0}, Parameter::Mode::out);
     // Operand order of execute::MatmulCall: A, B, C; A and B may be one value.

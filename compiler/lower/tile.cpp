@@ -27,6 +27,12 @@ void remove_axis(kernel::Region& r, size_t axis) {
   for_each_strides(r, [&](Shape& strides) { strides.erase(strides.begin() + at); });
 }
 
+bool continues(const kernel::Region& r, size_t axis) {
+  bool all = true;
+  for_each_strides(r, [&](const Shape& strides) { all &= strides[axis] == strides[axis + 1] * r.extents[axis + 1]; });
+  return all;
+}
+
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -39,15 +45,35 @@ void collapse_axes(kernel::Region& r) {
   for (size_t axis = r.extents.size() - 1; axis-- > 0;) {
     const size_t next = axis + 1;
     if (reduces && next == r.extents.size() - 1) continue;
-    bool continues = true;
-    for_each_strides(r, [&](const Shape& strides) { continues &= strides[axis] == strides[next] * r.extents[next]; });
-    if (!continues) continue;
+    if (!continues(r, axis)) continue;
     r.extents[next] *= r.extents[axis];
     remove_axis(r, axis);
   }
   if (r.extents.size() > 1) return;
   r.extents.insert(r.extents.begin(), 1);
   for_each_strides(r, [](Shape& strides) { strides.insert(strides.begin(), 0); });
+}
+
+void collapse_batches(kernel::Region& r) {
+  kernel::Product& p = *r.product;
+  const auto remove_batch = [&](size_t axis) {
+    remove_axis(r, axis);
+    for (Shape* strides : {&p.at_a.strides, &p.at_b.strides})
+      strides->erase(strides->begin() + static_cast<std::ptrdiff_t>(axis));
+  };
+  for (size_t axis = r.extents.size() - 2; axis-- > 0;) {
+    if (r.extents[axis] == 1) {
+      remove_batch(axis);
+      continue;
+    }
+    const size_t next = axis + 1;
+    const bool rows = next == r.extents.size() - 2;
+    const int64_t a = rows ? (p.transpose_a ? 1 : p.lda) : p.at_a.strides[next], b = rows ? 0 : p.at_b.strides[next];
+    if (p.at_a.strides[axis] != a * r.extents[next] || p.at_b.strides[axis] != b * r.extents[next]) continue;
+    if (!continues(r, axis)) continue;
+    r.extents[next] *= r.extents[axis];
+    remove_batch(axis);
+  }
 }
 
 void choose_tiles(kernel::Region& r) {

@@ -8,6 +8,8 @@ namespace gmc::lower {
 // Merges neighbouring axes where every access continues from one into the other; the columns only where nothing
 // reduces.
 void collapse_axes(kernel::Region&);
+// The same for the batch axes and the rows of a product, where both its operands continue as well.
+void collapse_batches(kernel::Region&);
 // Sets tile_rows and tile_columns: tiles of some tens of microseconds, at most 32 blocks of rows where something is
 // folded along them.
 void choose_tiles(kernel::Region&);

@@ -13,9 +13,10 @@
 
 namespace gmc::tests {
 
-// Inputs uniform in [-1, 1). Outputs and updated states must agree to 2e-5 (1 + |expected|).
-inline void expect_agreement(const graph::Graph& g, const package::Options& options, int threads = 1,
-                             uint64_t seed = 1) {
+// Inputs uniform in [-1, 1). Outputs and updated states must agree to 2e-5 (1 + |expected|). Or, `exact`: inputs are
+// whole numbers from -4 to 4, and outputs must be equal.
+inline void expect_agreement(const graph::Graph& g, const package::Options& options, int threads = 1, uint64_t seed = 1,
+                             bool exact = false) {
   package::Source source{"program", "{}", {}, {g}};
   std::map<std::string, graph::Reference> values;
   TensorMap inputs, states;
@@ -26,7 +27,8 @@ inline void expect_agreement(const graph::Graph& g, const package::Options& opti
     HostTensor t(DType::f32, n.types[0].shape);
     graph::Reference r{t.shape, std::vector<double>(static_cast<size_t>(t.count()))};
     for (size_t i = 0; i < r.values.size(); ++i)
-      r.values[i] = t.as<float>()[i] = static_cast<float>(random() >> 40) * 0x1p-23f - 1;
+      r.values[i] = t.as<float>()[i] =
+          exact ? static_cast<float>(random() % 9) - 4 : static_cast<float>(random() >> 40) * 0x1p-23f - 1;
     values[name] = r;
     const bool is_state = n.text("role") == "state";
     if (is_state) source.states.push_back({name, n.types[0], true, false});
@@ -40,7 +42,8 @@ inline void expect_agreement(const graph::Graph& g, const package::Options& opti
   auto compare = [&](const TensorMap& have, const std::map<std::string, graph::Reference>& want) {
     for (const auto& [name, reference] : want)
       for (size_t i = 0; i < reference.values.size(); ++i)
-        ASSERT_NEAR(have.at(name).as<float>()[i], reference.values[i], 2e-5 * (1 + std::fabs(reference.values[i])))
+        ASSERT_NEAR(have.at(name).as<float>()[i], reference.values[i],
+                    exact ? 0 : 2e-5 * (1 + std::fabs(reference.values[i])))
             << name << " " << i << "\n"
             << graph::print(g);
   };

@@ -82,6 +82,37 @@ TEST(Lowering, ReadsTransposedAndConstantOperandsOfProducts) {
   EXPECT_LT(error_of_lowering(g), 1e-12);
 }
 
+TEST(Lowering, ReadsBatchesOfProducts) {
+  Graph g("step");
+  const Var q = tests::data(g, "q", {2, 5, 3, 4}), w = tests::data(g, "w", {4, 7}),
+            bias = tests::data(g, "bias", {3, 1, 5});
+  const Var heads = graph::transpose(q, {0, 2, 1, 3});
+  const Var scores = graph::matmul(heads, heads, false, true) + bias;
+  tests::output(scores, "scores");
+  tests::output(graph::matmul(scores, heads, true, false), "weighted");
+  tests::output(graph::matmul(heads, graph::broadcast_to(w, {2, 3, 4, 7})), "projection");
+  tests::output(graph::transpose(graph::matmul(q, graph::broadcast_to(w, {2, 5, 4, 7})), {0, 2, 1, 3}), "shared");
+  tests::output(graph::matmul(tests::data(g, "a", {2, 3, 0}), tests::data(g, "b", {2, 0, 4})) + 1.0, "of nothing");
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+}
+
+// A layer on [B, T, C] is a layer on B * T rows; heads that lie between the rows stay a batch.
+TEST(Lowering, MergesABatchThatContinues) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {3, 5, 8}), w = tests::data(g, "w", {8, 7}), bias = tests::data(g, "bias", {7});
+  tests::output(graph::matmul(x, graph::broadcast_to(w, {3, 8, 7})) + bias, "layer");
+  const Var heads = graph::transpose(graph::reshape(x, {3, 5, 2, 4}), {0, 2, 1, 3});
+  tests::output(graph::matmul(heads, heads, false, true), "scores");
+  const fusion::View view(g);
+  const auto steps = lower::lower(view, fusion::policy_greedy(view, ""));
+  ASSERT_EQ(steps.size(), 2u);
+  const kernel::Region &layer = steps[0].kernel.phases[0].regions[0], &scores = steps[1].kernel.phases[0].regions[0];
+  EXPECT_EQ(layer.extents, (Shape{15, 7}));
+  EXPECT_TRUE(layer.product->at_a.strides.empty());
+  EXPECT_EQ(scores.extents, (Shape{3, 2, 5, 5}));
+  EXPECT_EQ(scores.product->at_b.strides, (Shape{40, 4}));
+}
+
 TEST(Lowering, ReducesNothingToTheIdentity) {
   Graph g("step");
   const Var x = tests::data(g, "x", {0, 3}), y = tests::data(g, "y", {3, 0});

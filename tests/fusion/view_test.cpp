@@ -81,6 +81,38 @@ TEST(View, CopiesOperandsThatAProductCannotRead) {
   EXPECT_EQ(view.ops()[2].operands[1].strides, (Shape{5, 1}));
 }
 
+// Heads [B, T, H, D] through a transpose, a weight through a broadcast, vectors through reshapes.
+TEST(View, ReadsBatchesOfProductsWithoutCopies) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {2, 5, 3, 4}), w = tests::data(g, "w", {4, 6}), v = tests::data(g, "v", {2, 3, 5});
+  const Var heads = graph::transpose(x, {0, 2, 1, 3});
+  tests::output(graph::matmul(heads, heads, false, true), "scores");
+  tests::output(graph::matmul(heads, graph::broadcast_to(w, {2, 3, 4, 6})), "projection");
+  tests::output(graph::matmul(graph::reshape(v, {2, 3, 1, 5}), heads), "row");
+  const View view(g);
+  ASSERT_EQ(view.ops().size(), 3u);
+  EXPECT_EQ(view.ops()[0].operands[0].strides, (Shape{60, 4, 12, 1}));
+  EXPECT_EQ(view.ops()[0].operands[1].strides, (Shape{60, 4, 1, 12}));
+  EXPECT_EQ(view.ops()[1].operands[1].strides, (Shape{0, 0, 6, 1}));
+  EXPECT_EQ(view.ops()[2].operands[0].strides, (Shape{15, 5, 0, 1}));
+}
+
+TEST(View, FindsMatricesInAccesses) {
+  const auto layout = [](Shape strides, int64_t rows, int64_t columns) {
+    const auto found = fusion::matrix_layout({{}, 0, std::move(strides), {}, false}, rows, columns);
+    return !found ? std::string("none") : fmt::format("{}{}", "NT"[found->transposed], found -> leading);
+  };
+  EXPECT_EQ(layout({7, 1}, 3, 5), "N7");
+  EXPECT_EQ(layout({1, 7}, 3, 5), "T7");
+  EXPECT_EQ(layout({99, 5, 1}, 3, 5), "N5");
+  EXPECT_EQ(layout({4, 1}, 3, 5), "none");  // rows that overlap
+  EXPECT_EQ(layout({0, 1}, 3, 5), "none");  // one row three times
+  EXPECT_EQ(layout({2, 2}, 3, 5), "none");
+  EXPECT_EQ(layout({0, 1}, 1, 5), "N5");
+  EXPECT_EQ(layout({0, 6}, 1, 5), "T6");
+  EXPECT_EQ(layout({6, 0}, 5, 1), "N6");
+}
+
 TEST(View, RefusesComposites) {
   Graph g("step");
   tests::output(graph::apply(ops::relu_op, {tests::data(g, "x", {4})}));
@@ -99,8 +131,8 @@ TEST(View, AgreesWithWalkingTheMovements) {
         fusion::Reading reading = fusion::read_operand(view, op, k);
         const graph::Node& n = view.node(op);
         if (n.op->category == graph::Category::matmul && n.flag(k == 0 ? "transpose_a" : "transpose_b")) {
-          std::swap(reading.strides[0], reading.strides[1]);
-          std::swap(reading.space[0], reading.space[1]);
+          std::iter_swap(reading.strides.end() - 1, reading.strides.end() - 2);
+          std::iter_swap(reading.space.end() - 1, reading.space.end() - 2);
         }
         ASSERT_EQ(access.source, reading.source);
         ASSERT_TRUE(reading.affine);

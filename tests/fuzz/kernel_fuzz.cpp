@@ -43,6 +43,15 @@ product a 0 b 1 packed 3 k 4 lda 4 ldb 4 transpose 0 1
 %1 = constant inf
 %2 = min %0 %1
 store 2 {0 [5,1]} %2
+)"),
+          seed_of(R"(kernel k2.scores
+param 0 in f32 130 qkv
+param 1 out f32 36 c
+phase
+region extents [2,2,3,3] tile [1,1]
+product a 0 b 0 packed -1 k 4 lda 20 ldb 20 transpose 0 1 at {0 [60,8]} {5 [60,8]}
+%0 = product
+store 1 {0 [18,9,3,1]} %0
 )")};
 }
 

@@ -80,7 +80,7 @@ inline std::unique_ptr<llvm::Module> emit_product(llvm::LLVMContext& context, ll
                                                   const GemmShape& shape, const GemmTiling& tiling,
                                                   const Target& target) {
   auto module = make_module(context, "product", machine);
-  if (tiling.packed) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
+  if (tiling.pack_tiles) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
   emit_gemm_compute(*module, "compute", shape, tiling, target, {0, 1, 2}, bias_relu(shape.n));
   optimise(*module, machine);
   return module;
@@ -119,10 +119,10 @@ inline std::vector<float> run_product(const GemmShape& s, const GemmTiling& t, c
   package::Jit jit;
   jit.add(emit_object(*emit_product(context, *machine, s, t, target), *machine), "product");
   GuardedFloats packed(std::max<int64_t>(16, t.packed_bytes / 4), at_end), scratch(t.scratch_bytes / 4, at_end);
-  GuardedFloats c(s.m * s.n, at_end);
+  GuardedFloats c(batches_of(s) * s.m * s.n, at_end);
   for (GuardedFloats* f : {&packed, &scratch, &c}) std::fill_n(f->data(), f->size(), std::nanf(""));
   void* buffers[] = {a.data(), b.data(), packed.data(), c.data(), bias.data()};
-  if (t.packed)
+  if (t.pack_tiles)
     run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup("pack")), t.pack_tiles, order, buffers, scratch.data());
   run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup("compute")), t.compute_tiles, order, buffers, scratch.data());
   return {c.data(), c.data() + c.size()};
@@ -131,18 +131,26 @@ inline std::vector<float> run_product(const GemmShape& s, const GemmTiling& t, c
 // Plain loops with the promised order and rounding.
 inline std::vector<float> reference_product(const GemmShape& s, GuardedFloats& a, GuardedFloats& b, GuardedFloats& bias,
                                             bool fused, bool relu = true) {
-  std::vector<float> c(static_cast<size_t>(s.m * s.n));
-  for (int64_t i = 0; i < s.m; ++i)
-    for (int64_t j = 0; j < s.n; ++j) {
-      float sum = 0;
-      for (int64_t k = 0; k < s.k; ++k) {
-        const float x = a.data()[s.transpose_a ? k * s.lda + i : i * s.lda + k];
-        const float y = b.data()[s.transpose_b ? j * s.ldb + k : k * s.ldb + j];
-        sum = fused ? std::fma(x, y, sum) : x * y + sum;
-      }
-      sum += bias.data()[j];
-      c[static_cast<size_t>(i * s.n + j)] = sum > 0 || !relu ? sum : 0;
+  std::vector<float> c;
+  for (int64_t batch = 0; batch < batches_of(s); ++batch) {
+    const float *first_a = a.data() + s.base_a, *first_b = b.data() + s.base_b;
+    int64_t left = batch;
+    for (size_t d = s.batch.size(); d-- > 0; left /= s.batch[d].extent) {
+      first_a += left % s.batch[d].extent * s.batch[d].a;
+      first_b += left % s.batch[d].extent * s.batch[d].b;
     }
+    for (int64_t i = 0; i < s.m; ++i)
+      for (int64_t j = 0; j < s.n; ++j) {
+        float sum = 0;
+        for (int64_t k = 0; k < s.k; ++k) {
+          const float x = first_a[s.transpose_a ? k * s.lda + i : i * s.lda + k];
+          const float y = first_b[s.transpose_b ? j * s.ldb + k : k * s.ldb + j];
+          sum = fused ? std::fma(x, y, sum) : x * y + sum;
+        }
+        sum += bias.data()[j];
+        c.push_back(sum > 0 || !relu ? sum : 0);
+      }
+  }
   return c;
 }
 
@@ -150,19 +158,31 @@ struct Inputs {
   GuardedFloats a, b, bias;
   // The last row of an operand is as long as it has to be, so a read past it leaves the buffer.
   Inputs(const GemmShape& s, bool integers, bool at_end)
-      : a(s.transpose_a ? (s.k - 1) * s.lda + s.m : (s.m - 1) * s.lda + s.k, at_end),
-        b(s.transpose_b ? (s.n - 1) * s.ldb + s.k : (s.k - 1) * s.ldb + s.n, at_end), bias(s.n, at_end) {
+      : a(last(s, &GemmBatch::a) + s.base_a + (s.transpose_a ? (s.k - 1) * s.lda + s.m : (s.m - 1) * s.lda + s.k),
+          at_end),
+        b(last(s, &GemmBatch::b) + s.base_b + (s.transpose_b ? (s.n - 1) * s.ldb + s.k : (s.k - 1) * s.ldb + s.n),
+          at_end),
+        bias(s.n, at_end) {
     a.fill(1, integers);
     b.fill(2, integers);
     bias.fill(3, integers);
   }
+  // Of the last product's operand, in floats behind the first one's.
+  static int64_t last(const GemmShape& s, int64_t GemmBatch::* stride) {
+    int64_t at = 0;
+    for (const GemmBatch& axis : s.batch) at += (axis.extent - 1) * std::max<int64_t>(0, axis.*stride);
+    return at;
+  }
 };
 
 inline std::string text_of(const GemmShape& s, const GemmTiling& t, const Target& target) {
-  return fmt::format("{} x {} x {} {}{} lda {} ldb {}, {}: {}{}{}{} rows x {} vectors, k {}, grid {} x {}", s.m, s.n,
-                     s.k, "NT"[s.transpose_a], "NT"[s.transpose_b], s.lda, s.ldb, target.name,
-                     t.swapped ? "swapped " : "", t.packed ? "packed " : "", t.copied_rows ? "copied " : "",
-                     t.row_block, t.panel_vectors, t.k_block, t.grid_rows, t.grid_columns);
+  std::string batch;
+  for (const GemmBatch& axis : s.batch) batch += fmt::format("{} (a {}, b {}) x ", axis.extent, axis.a, axis.b);
+  return fmt::format("{}{} x {} x {} {}{} lda {} ldb {}, {}: {}{}{}{}{} rows x {} vectors, k {}, grid {} x {} x {}",
+                     batch, s.m, s.n, s.k, "NT"[s.transpose_a], "NT"[s.transpose_b], s.lda, s.ldb, target.name,
+                     t.swapped ? "swapped " : "", t.packed ? "packed " : "", t.packs_in_tile ? "in the tile " : "",
+                     t.copied_rows ? "copied " : "", t.row_block, t.panel_vectors, t.k_block, t.grid_batches,
+                     t.grid_rows, t.grid_columns);
 }
 
 inline bool same_bits(const std::vector<float>& x, const std::vector<float>& y) {

@@ -74,6 +74,16 @@ region extents [4,10] tile [4,10]
 store 2 {0 [10,1]} %9 f64
 )";
 
+constexpr const char* batch = R"(kernel k2.scores
+param 0 in f32 130 qkv
+param 1 out f32 36 c
+phase
+region extents [2,2,3,3] tile [1,1]
+product a 0 b 0 packed -1 k 4 lda 20 ldb 20 transpose 0 1 at {0 [60,8]} {5 [60,8]}
+%0 = product
+store 1 {0 [18,9,3,1]} %0
+)";
+
 std::string error_of(const std::string& text) {
   try {
     parse(text);
@@ -90,7 +100,7 @@ std::string damaged(std::string text, const std::string& from, const std::string
 }
 
 TEST(KernelText, ComesBackAsItWas) {
-  for (const char* text : {rows, product, lookups}) EXPECT_EQ(print(parse(text)), text);
+  for (const char* text : {rows, product, lookups, batch}) EXPECT_EQ(print(parse(text)), text);
   const Kernel k = parse(rows);
   EXPECT_EQ(k.parameters[3].name, "row sums");
   EXPECT_EQ(k.phases[0].regions[0].body[10].dtype, DType::boolean);
@@ -133,6 +143,20 @@ TEST(KernelVerify, NamesTheInstructionAndTheRule) {
   EXPECT_THAT(damaged(product, "product a 0 b 1 packed 3 k 4 lda 4 ldb 4 transpose 0 1\n", ""),
               HasSubstr("instruction %0: the region has no product"));
   EXPECT_THAT(damaged(product, "min %0 %1", "row sum %0"), HasSubstr("a reduction in a region with a product"));
+}
+
+TEST(KernelVerify, KnowsWhatAProductReads) {
+  EXPECT_EQ(error_of(batch), "");
+  EXPECT_THAT(damaged(batch, "f32 130 qkv", "f32 116 qkv"),
+              HasSubstr("operand b of its product reaches elements 5 to 116 of 116"));
+  EXPECT_THAT(damaged(batch, "{0 [60,8]}", "{0 [60,-8]}"), HasSubstr("operand a of its product reaches elements -8"));
+  EXPECT_THAT(damaged(batch, "{0 [60,8]}", "{0 [60]}"), HasSubstr("strides for 1 and 2 batch axes of 4 extents"));
+  EXPECT_THAT(damaged(batch, "{0 [60,8]}", "{0 [9223372036854775807,8]}"),
+              HasSubstr("operand a of its product reaches"));
+  EXPECT_THAT(damaged(batch, "[2,2,3,3]", "[3037000500,2,3,3]"), HasSubstr("reaches"));
+  EXPECT_THAT(damaged(batch, "lda 20", "lda 0"), HasSubstr("its product has leading dimensions 0 and 20"));
+  EXPECT_THAT(damaged(batch, "k 4", "k 0"), HasSubstr("its product has an empty dimension"));
+  EXPECT_THAT(damaged(product, "lda 4", "lda 5"), HasSubstr("operand a of its product reaches elements 0 to 13 of 12"));
 }
 
 TEST(KernelVerify, AllowsAnythingInAnEmptySpace) {

@@ -1,6 +1,6 @@
-// Random graphs for tests: elementwise ops, broadcasts, reductions, products of matrices, transposes and reshapes in
-// f32. Every value is finite and of a magnitude below 4 when the inputs lie in [-1, 1], so that a backend's error is
-// seen.
+// Random graphs for tests: elementwise ops, broadcasts, reductions, products of matrices and of batches of them,
+// transposes and reshapes in f32. Every value is finite and of a magnitude below 4 when the inputs lie in [-1, 1], so
+// that a backend's error is seen.
 #pragma once
 
 #include "compiler/graph/core_ops.h"
@@ -134,13 +134,25 @@ private:
   Var product() {
     for (int tries = 0; tries < 16; ++tries) {
       const Var x = any(), y = any();
-      if (x.shape().size() != 2 || y.shape().size() != 2) continue;
       const bool ta = pick(2), tb = pick(2);
-      const int64_t k = x.shape()[ta ? 0 : 1];
-      if (k == y.shape()[tb ? 1 : 0])
-        return graph::apply(ops::tanh_op, {graph::matmul(x, y, ta, tb) * (1.0 / static_cast<double>(k))});
+      const Shape a = x.shape(), b = y.shape();
+      if (a.size() < 2 || b.size() < 2) continue;
+      const int64_t k = a.end()[ta ? -2 : -1], m = a.end()[ta ? -1 : -2], n = b.end()[tb ? -2 : -1];
+      if (k != b.end()[tb ? -1 : -2]) continue;
+      // An operand without the other's batch is shared by it.
+      Shape batch(a.begin(), a.end() - 2), other(b.begin(), b.end() - 2);
+      if (!fit(batch, other)) continue;
+      batch = graph::broadcast_shape(batch, other);
+      if (element_count(batch) * std::max({m * n, m * k, k * n}) > 1 << 15) continue;
+      const Var product = graph::matmul(batched(x, batch), batched(y, batch), ta, tb);
+      return graph::apply(ops::tanh_op, {product * (1.0 / static_cast<double>(k))});
     }
     return unary(any());
+  }
+  static Var batched(Var x, Shape batch) {
+    const Shape shape = x.shape();
+    batch.insert(batch.end(), shape.end() - 2, shape.end());
+    return batch == shape ? x : graph::broadcast_to(x, batch);
   }
 
   Var movement(Var x) {

@@ -155,9 +155,16 @@ private:
   }
   double product(const kernel::Product& p) {
     double sum = 0;
+    const size_t batches = region_->extents.size() - 2;
+    int64_t a = p.at_a.base, b = p.at_b.base, left = row_ / region_->extents[batches];
+    const int64_t row = row_ % region_->extents[batches];
+    for (size_t d = batches; d-- > 0; left /= region_->extents[d]) {
+      a += left % region_->extents[d] * p.at_a.strides[d];
+      b += left % region_->extents[d] * p.at_b.strides[d];
+    }
     for (int64_t l = 0; l < p.k; ++l)
-      sum += element(p.a, p.transpose_a ? l * p.lda + row_ : row_ * p.lda + l) *
-             element(p.b, p.transpose_b ? column_ * p.ldb + l : l * p.ldb + column_);
+      sum += element(p.a, a + (p.transpose_a ? l * p.lda + row : row * p.lda + l)) *
+             element(p.b, b + (p.transpose_b ? column_ * p.ldb + l : l * p.ldb + column_));
     return sum;
   }
 

@@ -25,15 +25,21 @@ namespace {
 using namespace gmc;
 using namespace gmc::codegen;
 
-struct Case {
+struct Matrices {
   const char* name;
   int64_t m, n, k;
   bool transpose_a, transpose_b;
   int times;  // in the weighted total; 0: not part of it
 };
+struct Case {
+  std::string name;
+  GemmShape shape;
+  int times = 0;
+  double work() const { return 2.0 * static_cast<double>(batches_of(shape) * shape.m * shape.n * shape.k); }
+};
 
 // The products of one training step of the VAE (batch 128, 784-400-20), of sampling, and of a larger one.
-const std::vector<Case> cases{
+const std::vector<Matrices> matrices{
     {"fc1", 128, 400, 784, false, true, 1},          {"fc2", 128, 20, 400, false, true, 2},
     {"fc3", 128, 400, 20, false, true, 1},           {"fc4", 128, 784, 400, false, true, 1},
     {"dW4", 784, 400, 128, true, false, 1},          {"dh3", 128, 400, 784, false, false, 1},
@@ -48,6 +54,38 @@ const std::vector<Case> cases{
     {"deep", 256, 256, 4096, false, true, 0},        {"base dW1", 1024, 784, 1024, true, false, 0},
     {"square dW", 1024, 1024, 1024, true, false, 0}, {"base dh3", 1024, 1024, 784, false, false, 0},
 };
+
+GemmShape batch(GemmShape s, std::vector<GemmBatch> axes) {
+  s.batch = std::move(axes);
+  return s;
+}
+// Heads [b, t, h, d] without a copy: scores [b, h, t, t] of queries by keys, and their product with values.
+GemmShape scores(int64_t b, int64_t t, int64_t h, int64_t d) {
+  return batch({t, t, d, false, true, h * d, h * d}, {{b, t * h * d, t * h * d}, {h, d, d}});
+}
+GemmShape weighted(int64_t b, int64_t t, int64_t h, int64_t d) {
+  return batch({t, d, t, false, false, t, h * d}, {{b, h * t * t, t * h * d}, {h, t * t, d}});
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> all;
+  for (const Matrices& x : matrices)
+    all.push_back({x.name, dense_gemm(x.m, x.n, x.k, x.transpose_a, x.transpose_b), x.times});
+  const auto dense = [](int64_t count, int64_t size) {
+    return batch(dense_gemm(size, size, size, false, false), {{count, size * size, size * size}});
+  };
+  all.push_back({"48x64", dense(48, 64)});
+  all.push_back({"48x64 NT", batch(dense_gemm(64, 64, 64, false, true), {{48, 4096, 4096}})});
+  all.push_back({"48x64 B", batch(dense_gemm(64, 64, 64, true, true), {{48, 4096, 0}})});
+  all.push_back({"512x16", dense(512, 16)});
+  all.push_back({"4x256", dense(4, 256)});
+  all.push_back({"QK^T", scores(12, 64, 4, 32)});
+  all.push_back({"PV", weighted(12, 64, 4, 32)});
+  all.push_back({"QK^T 256", scores(4, 256, 6, 64)});
+  all.push_back({"PV 256", weighted(4, 256, 6, 64)});
+  all.push_back({"tokens", merge_batches(batch(dense_gemm(64, 384, 128, false, true), {{12, 64 * 128, 0}}))});
+  return all;
+}
 
 double thread_seconds() {
   timespec t{};
@@ -130,7 +168,7 @@ std::unique_ptr<Compiled> compile(const GemmShape& shape, const GemmTiling& tili
   const double start = thread_seconds();
   llvm::LLVMContext context;
   auto module = make_module(context, "gemm", *machine);
-  if (tiling.packed) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
+  if (tiling.pack_tiles) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
   emit_gemm_compute(*module, "compute", shape, tiling, target, {0, 1, 2}, bias_relu(shape.n, 4, 3, bias));
   optimise(*module, *machine);
   if (std::getenv("GMC_BENCH_IR")) fmt::print("{}\n", print_module(*module));
@@ -138,7 +176,7 @@ std::unique_ptr<Compiled> compile(const GemmShape& shape, const GemmTiling& tili
   compiled->seconds = thread_seconds() - start;
   compiled->bytes = object.size();
   compiled->jit.add(object, "gemm");
-  if (tiling.packed) compiled->pack = reinterpret_cast<execute::Kernel>(compiled->jit.lookup("pack"));
+  if (tiling.pack_tiles) compiled->pack = reinterpret_cast<execute::Kernel>(compiled->jit.lookup("pack"));
   compiled->compute = reinterpret_cast<execute::Kernel>(compiled->jit.lookup("compute"));
   return compiled;
 }
@@ -157,10 +195,18 @@ double measure_peak(const Target& target) {
 struct Data {
   Block a, b, c, packed, scratch, bias;
   std::vector<void*> buffers;
-  Data(const Case& x, const GemmTiling& t)
-      : a(make_block(x.m * x.k, true)), b(make_block(x.k * x.n, true)), c(make_block(x.m * x.n, false)),
-        packed(make_block(t.packed_bytes / 4 + 16, false)), scratch(make_block(t.scratch_bytes / 4 + 16, false)),
-        bias(make_block(x.n, true)), buffers{a.get(), b.get(), packed.get(), c.get(), bias.get()} {}
+  // Both operands are at most as large as this where matrices do not overlap.
+  static int64_t floats(const GemmShape& x, int64_t rows, int64_t columns, int64_t GemmBatch::* stride) {
+    int64_t at = rows * columns;
+    for (const GemmBatch& axis : x.batch) at += (axis.extent - 1) * axis.*stride;
+    return at;
+  }
+  Data(const GemmShape& x, const GemmTiling& t)
+      : a(make_block(floats(x, x.transpose_a ? x.k : x.m, x.lda, &GemmBatch::a), true)),
+        b(make_block(floats(x, x.transpose_b ? x.n : x.k, x.ldb, &GemmBatch::b), true)),
+        c(make_block(batches_of(x) * x.m * x.n, false)), packed(make_block(t.packed_bytes / 4 + 16, false)),
+        scratch(make_block(t.scratch_bytes / 4 + 16, false)), bias(make_block(x.n, true)),
+        buffers{a.get(), b.get(), packed.get(), c.get(), bias.get()} {}
 };
 
 double seconds_of(const Compiled& compiled, const GemmTiling& t, Data& data, double budget) {
@@ -172,15 +218,27 @@ double seconds_of(const Compiled& compiled, const GemmTiling& t, Data& data, dou
   });
 }
 
-double onednn_seconds([[maybe_unused]] const Case& x, [[maybe_unused]] Data& data, [[maybe_unused]] double budget) {
+double onednn_seconds([[maybe_unused]] const GemmShape& x, [[maybe_unused]] Data& data,
+                      [[maybe_unused]] double budget) {
 #ifdef GMC_BENCH_ONEDNN
-  using tag = dnnl::memory::format_tag;
   static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   static dnnl::stream stream(engine);
-  const auto f32_type = dnnl::memory::data_type::f32;
-  const dnnl::memory::desc a({x.m, x.k}, f32_type, x.transpose_a ? tag::ba : tag::ab);
-  const dnnl::memory::desc b({x.k, x.n}, f32_type, x.transpose_b ? tag::ba : tag::ab);
-  const dnnl::memory::desc c({x.m, x.n}, f32_type, tag::ab);
+  dnnl::memory::dims to_a, to_b, to_c, at_a, at_b, at_c;
+  int64_t left = batches_of(x) * x.m * x.n;
+  for (const GemmBatch& axis : x.batch) {
+    to_a.push_back(axis.a ? axis.extent : 1), at_a.push_back(axis.a ? axis.a : 1);
+    to_b.push_back(axis.b ? axis.extent : 1), at_b.push_back(axis.b ? axis.b : 1);
+    to_c.push_back(axis.extent), at_c.push_back(left /= axis.extent);
+  }
+  const auto matrix = [](dnnl::memory::dims& to, dnnl::memory::dims& at, int64_t rows, int64_t columns, bool transposed,
+                         int64_t leading) {
+    to.insert(to.end(), {rows, columns});
+    at.insert(at.end(), {transposed ? 1 : leading, transposed ? leading : 1});
+    return dnnl::memory::desc(to, dnnl::memory::data_type::f32, at);
+  };
+  const dnnl::memory::desc a = matrix(to_a, at_a, x.m, x.k, x.transpose_a, x.lda);
+  const dnnl::memory::desc b = matrix(to_b, at_b, x.k, x.n, x.transpose_b, x.ldb);
+  const dnnl::memory::desc c = matrix(to_c, at_c, x.m, x.n, false, x.n);
   const dnnl::matmul matmul(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), engine));
   const std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, {a, engine, data.a.get()}},
                                                         {DNNL_ARG_WEIGHTS, {b, engine, data.b.get()}},
@@ -192,22 +250,25 @@ double onednn_seconds([[maybe_unused]] const Case& x, [[maybe_unused]] Data& dat
 }
 
 std::string describe(const GemmTiling& t) {
-  return fmt::format("{}{}{}{}x{}v k{} grid {}x{}", t.swapped ? "swapped " : "", t.packed ? "packed " : "",
-                     t.copied_rows ? "copied rows " : "", t.row_block, t.panel_vectors, t.k_block, t.grid_rows,
-                     t.grid_columns);
+  return fmt::format("{}{}{}{}x{}v k{} grid {}x{}x{}", t.swapped ? "swapped " : "",
+                     t.packs_in_tile ? "packed in tiles "
+                     : t.packed      ? "packed "
+                                     : "",
+                     t.copied_rows ? "copied rows " : "", t.row_block, t.panel_vectors, t.k_block, t.grid_batches,
+                     t.grid_rows, t.grid_columns);
 }
 
 // Times every micro-kernel that fits the registers: what the cost model is checked against.
 void search(const Case& x, const Target& target, double peak, double budget) {
-  const GemmShape shape = dense_gemm(x.m, x.n, x.k, x.transpose_a, x.transpose_b);
+  const GemmShape& shape = x.shape;
   const GemmTiling chosen = choose_gemm_tiling(shape, target);
   std::vector<std::pair<double, std::string>> found;
-  const double work = 2.0 * static_cast<double>(x.m * x.n * x.k);
+  const double work = x.work();
   for (bool swapped : {false, true})
     for (bool packed : {false, true})
       for (const auto& [r, v] : micro_kernel_sizes(target))
-        for (int64_t k_block : {x.k, (x.k + 1) / 2, (x.k + 3) / 4}) {
-          if (r * v < 12 || (k_block < 128 && k_block < x.k)) continue;
+        for (int64_t k_block : {shape.k, (shape.k + 1) / 2, (shape.k + 3) / 4}) {
+          if (r * v < 12 || (k_block < 128 && k_block < shape.k)) continue;
           GemmChoice choice = chosen;
           choice.swapped = swapped;
           choice.packed = packed;
@@ -216,7 +277,7 @@ void search(const Case& x, const Target& target, double peak, double budget) {
           choice.k_block = k_block;
           const GemmTiling t = tile_gemm(shape, target, choice);
           if (t.packed != packed) continue;
-          Data data(x, t);
+          Data data(shape, t);
           const auto compiled = compile(shape, t, target, false);
           found.emplace_back(work / seconds_of(*compiled, t, data, budget) / peak, describe(t));
         }
@@ -248,9 +309,9 @@ int main(int argc, char** argv) {
     const double peak = measure_peak(target);
     fmt::print("{} ({} lanes): peak {:.1f} GFLOP/s\n", target.cpu, target.lanes, peak / 1e9);
     double total_work = 0, total_seconds = 0, total_onednn = 0;
-    for (const Case& x : cases) {
+    for (const Case& x : all_cases()) {
       if (!only.empty() && only != x.name) continue;
-      const GemmShape shape = dense_gemm(x.m, x.n, x.k, x.transpose_a, x.transpose_b);
+      const GemmShape& shape = x.shape;
       const double before = thread_seconds();
       GemmTiling t = choose_gemm_tiling(shape, target);
       const double choosing = thread_seconds() - before;
@@ -259,17 +320,18 @@ int main(int argc, char** argv) {
                           forced[4],      forced[5],      forced[6], forced[7] != 0};
         t = tile_gemm(shape, target, choice);
       }
-      Data data(x, t);
+      Data data(shape, t);
       const auto compiled = compile(shape, t, target, bias);
       const double seconds = seconds_of(*compiled, t, data, budget);
       const execute::RunParameters run{0, 0};
       const double packing = !compiled->pack ? 0 : least_seconds(budget / 4, [&] {
         compiled->pack(data.buffers.data(), 0, static_cast<uint64_t>(t.pack_tiles), data.scratch.get(), &run);
       });
-      const double theirs = onednn_seconds(x, data, budget);
-      const double work = 2.0 * static_cast<double>(x.m * x.n * x.k);
-      fmt::print("{:9} {:4} x{:4} x{:4} {}{}  {:6.1f} GFLOP/s {:5.1f} %", x.name, x.m, x.n, x.k, "NT"[x.transpose_a],
-                 "NT"[x.transpose_b], work / seconds / 1e9, 100 * work / seconds / peak);
+      const double theirs = onednn_seconds(shape, data, budget);
+      const double work = x.work();
+      fmt::print("{:9} {:3} x{:4} x{:4} x{:4} {}{}  {:6.1f} GFLOP/s {:5.1f} %", x.name, batches_of(shape), shape.m,
+                 shape.n, shape.k, "NT"[shape.transpose_a], "NT"[shape.transpose_b], work / seconds / 1e9,
+                 100 * work / seconds / peak);
       if (theirs > 0) fmt::print("  oneDNN {:6.1f} ({:.2f}x)", work / theirs / 1e9, theirs / seconds);
       fmt::print("  packing {:4.1f} %", 100 * packing / seconds);
       fmt::print("  chosen in {:.1f} ms, compiled in {:.1f} ms, {} bytes  {}, {} tiles\n", choosing * 1e3,

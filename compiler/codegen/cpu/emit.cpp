@@ -13,7 +13,12 @@ namespace {
 
 GemmShape shape_of(const kernel::Region& region) {
   const kernel::Product& p = *region.product;
-  return {region.extents[0], region.extents[1], p.k, p.transpose_a, p.transpose_b, p.lda, p.ldb};
+  const size_t axes = region.extents.size() - 2;
+  GemmShape s{region.extents[axes], region.extents[axes + 1], p.k, p.transpose_a, p.transpose_b, p.lda, p.ldb};
+  for (size_t d = 0; d < axes; ++d) s.batch.push_back({region.extents[d], p.at_a.strides[d], p.at_b.strides[d]});
+  s.base_a = p.at_a.base;
+  s.base_b = p.at_b.base;
+  return merge_batches(std::move(s));
 }
 
 void emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,

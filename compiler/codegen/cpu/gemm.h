@@ -1,4 +1,5 @@
-// The generated f32 matrix product: C[m, n] = epilogue(sum over k of opA(A)[m, k] * opB(B)[k, n]), all row-major.
+// The generated f32 matrix product: C[m, n] = epilogue(sum over k of opA(A)[m, k] * opB(B)[k, n]), all row-major; or a
+// batch of them, C[batch, m, n].
 //
 // Every size is a compile-time constant. An output is one accumulator to which the products are added in ascending k
 // with one rounding per step (two where the target has no fused multiply-add), so the bits do not depend on the tiling,
@@ -9,6 +10,10 @@
 // micro-kernel keeps row_block x panel_vectors accumulators in registers over a whole block of k. Normally the columns
 // are B's. A `swapped` product computes the transpose of C (vectors run along m) and transposes on the way out; that
 // saves the transposition of a large B when A is the smaller operand.
+//
+// A tile is a block of one matrix product, or a run of whole products of a batch. Columns are packed once for all
+// products that share them: by a kernel of its own, or by each tile for itself, product by product, where they stay in
+// the cache.
 #pragma once
 
 #include "compiler/codegen/llvm_door.h"
@@ -23,11 +28,20 @@ namespace gmc::codegen {
 
 // opA(A)[m, k] = transpose_a ? A[k * lda + m] : A[m * lda + k], opB(B)[k, n] = transpose_b ? B[n * ldb + k] : B[k * ldb
 // + n]. Leading dimensions count floats.
+struct GemmBatch {
+  int64_t extent, a, b;  // floats from one product's operand to the next one's; 0: they share it
+};
 struct GemmShape {
   int64_t m = 1, n = 1, k = 1;
   bool transpose_a = false, transpose_b = false;
   int64_t lda = 1, ldb = 1;
+  std::vector<GemmBatch> batch = {};  // outermost first
+  int64_t base_a = 0, base_b = 0;     // floats from the buffer's begin to the first product's operand
 };
+int64_t batches_of(const GemmShape&);
+// The same outputs in the same order with fewer and larger products: neighbouring batch axes become one where both
+// operands continue, and rows of A that continue from product to product are the rows of one product if they share B.
+GemmShape merge_batches(GemmShape);
 // The shape of dense operands; throws `Error` unless all sizes are at least 1.
 GemmShape dense_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
 
@@ -39,16 +53,20 @@ struct GemmChoice {
   int panel_vectors = 1;                    // most vectors of one panel
   int64_t k_block = 1;                      // most steps of k between two visits of the accumulators to memory
   int64_t grid_rows = 1, grid_columns = 1;  // parallel tiles; clamped to the number of blocks and panels
-  bool copied_rows = false;  // each tile copies its rows to scratch; ignored (false) where they are not contiguous
+  bool copied_rows = false;    // each tile copies its rows to scratch; ignored (false) where they are not contiguous
+  bool packs_in_tile = false;  // packed columns lie in each tile's scratch; ignored (false) where nothing is packed
+  int64_t grid_batches = 1;    // parallel runs of products; clamped to their number
 };
 
 // How one product is cut. Depends on the shape and the target only.
 struct GemmTiling : GemmChoice {
   int64_t rows = 1, columns = 1;  // n and m if swapped, otherwise m and n
   int64_t row_blocks = 1, panels = 1, k_blocks = 1;
+  int64_t batches = 1;        // products
+  int64_t packings = 1;       // different matrices of columns
   int64_t pack_tiles = 0;     // tiles of the pack kernel, 0: there is none
   int64_t compute_tiles = 1;  // tiles of the compute kernel
-  int64_t packed_bytes = 0;   // columns shared by all tiles, [vector][k][lanes], 64-byte aligned
+  int64_t packed_bytes = 0;   // columns shared by all tiles, [packing][vector][k][lanes], 64-byte aligned
   int64_t scratch_bytes = 0;  // per worker, 64-byte aligned
 };
 GemmTiling tile_gemm(const GemmShape&, const Target&, const GemmChoice&);
@@ -62,7 +80,7 @@ struct GemmEpilogueArgs {
   llvm::IRBuilder<>& builder;  // may create blocks; the code that follows continues where the builder is left
   llvm::IRBuilder<>& entry;    // end of a block that runs once per call: for loads of pointers from `buffers`
   llvm::Value* acc;            // <lanes x float>
-  llvm::Value* row;            // i64: index of m
+  llvm::Value* row;            // i64: index of [batch, m]
   llvm::Value* column;         // i64: index of n of the first lane
   llvm::Value* mask;           // <lanes x i1>, valid lanes; nullptr: all
   llvm::Value* buffers;        // of the kernel
@@ -73,7 +91,7 @@ using GemmEpilogue = std::function<void(const GemmEpilogueArgs&)>;
 // Positions in the kernel's `buffers`.
 struct GemmOperands {
   int a = 0, b = 1;
-  int packed = -1;  // only where GemmTiling::packed
+  int packed = -1;  // only where GemmTiling::pack_tiles
 };
 
 // Both define one function of the type execute::Kernel. The pack kernel fills `packed` and must be over before any

@@ -198,25 +198,47 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
   const auto minus = [&](llvm::Value* x, llvm::Value* y) { return b.CreateNSWSub(x, y); };
   const auto next = [&](llvm::Value* x) { return b.CreateNSWAdd(x, int64_of(b, 1)); };
   llvm::Value *buffers = f->getArg(0), *scratch = f->getArg(3), *run = f->getArg(4);
-  llvm::Value* row_operand = emit_buffer(b, buffers, tiling.swapped ? operands.b : operands.a);
-  llvm::Value* column_operand = emit_buffer(b, buffers,
-                                            tiling.packed    ? operands.packed
-                                            : tiling.swapped ? operands.a
-                                                             : operands.b);
+  llvm::Value* first_rows = float_at(b, emit_buffer(b, buffers, tiling.swapped ? operands.b : operands.a),
+                                     tiling.swapped ? shape.base_b : shape.base_a);
+  llvm::Value* first_columns = tiling.pack_tiles
+                                   ? emit_buffer(b, buffers, operands.packed)
+                                   : float_at(b, emit_buffer(b, buffers, tiling.swapped ? operands.a : operands.b),
+                                              tiling.swapped ? shape.base_a : shape.base_b);
   const GemmStrides row_stride = row_strides(shape, tiling), column_stride = column_strides(shape, tiling);
   const int64_t lanes = layout.lanes;
+  const int64_t packing = layout.vector_split.total * lanes * shape.k;  // floats
   llvm::Value* copied = float_at(b, scratch, layout.copied_offset);
+  llvm::Value* own_columns = float_at(b, scratch, layout.packed_offset);
+  llvm::Function* pack =
+      tiling.packs_in_tile ? emit_column_packer(module, symbol + ".columns", shape, tiling, target) : nullptr;
+  llvm::Value* known = tiling.packs_in_tile ? b.CreateAlloca(b.getInt64Ty()) : nullptr;  // the packing in own_columns
+  const int64_t grid = tiling.grid_rows * tiling.grid_columns;
 
-  emit_loop(b, f->getArg(1), f->getArg(2), 1, [&](llvm::Value* tile) {
+  const auto emit_block = [&](llvm::Value* tile, llvm::Value* batch) {
     // Neighbouring tiles share their columns.
     llvm::Value* tile_row = b.CreateSRem(tile, constant(tiling.grid_rows));
     llvm::Value* tile_column = b.CreateSDiv(tile, constant(tiling.grid_rows));
+    llvm::Value* row_operand = float_at(b, first_rows, emit_offset(b, batch, row_axes(shape, tiling)));
+    llvm::Value* which = emit_offset(b, batch, packing_axes(shape, tiling));
+    llvm::Value* column_operand =
+        float_at(b, first_columns,
+                 tiling.pack_tiles ? times(which, packing) : emit_offset(b, batch, column_axes(shape, tiling)));
+    llvm::Value* batch_row = times(batch, shape.m);
     llvm::Value* first_block = layout.tile_rows.start(b, tile_row);
     llvm::Value* last_block = layout.tile_rows.start(b, next(tile_row));
     llvm::Value* first_panel = layout.tile_columns.start(b, tile_column);
     llvm::Value* last_panel = layout.tile_columns.start(b, next(tile_column));
     llvm::Value* tile_r = layout.row_split.start(b, first_block);
     llvm::Value* tile_v = layout.vector_split.start(b, first_panel);
+    if (pack) {
+      llvm::Value* end_v = layout.vector_split.start(b, last_panel);
+      llvm::Value* stale = b.CreateICmpNE(b.CreateLoad(b.getInt64Ty(), known), which);
+      emit_loop(b, constant(0), b.CreateZExt(stale, b.getInt64Ty()), 1, [&](llvm::Value*) {
+        b.CreateCall(pack, {column_operand, own_columns, tile_v, end_v});
+        b.CreateStore(which, known);
+      });
+      column_operand = own_columns;
+    }
 
     emit_loop(b, constant(0), constant(tiling.k_blocks), 1, [&](llvm::Value* kb) {
       llvm::Value* k = layout.k_split.start(b, kb);
@@ -232,7 +254,8 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
         llvm::Value* width = minus(layout.vector_split.start(b, next(p)), v);
         llvm::Value* column = times(v, lanes);
         llvm::Value* columns = times(width, lanes);
-        llvm::Value* offset = tiling.packed ? b.CreateNSWAdd(times(column, shape.k), times(k, lanes))
+        llvm::Value* packed_column = pack ? times(minus(v, tile_v), lanes) : column;
+        llvm::Value* offset = tiling.packed ? b.CreateNSWAdd(times(packed_column, shape.k), times(k, lanes))
                                             : b.CreateNSWAdd(column, times(k, column_stride.k));
         llvm::Value* column_at = float_at(b, column_operand, offset);
         emit_loop(b, first_block, last_block, 1, [&](llvm::Value* rb) {
@@ -257,7 +280,7 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
           // Before the last block of k the sums are not complete: no rows to finish.
           if (tiling.k_blocks > 1)
             rows = b.CreateSelect(b.CreateICmpEQ(kb, constant(tiling.k_blocks - 1)), rows, constant(0));
-          b.CreateCall(finish, {acc, stride, r, rows, column, valid, buffers, run});
+          b.CreateCall(finish, {acc, stride, b.CreateNSWAdd(batch_row, r), rows, column, valid, buffers, run});
         });
       });
     });
@@ -266,7 +289,16 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
     llvm::Value* column = times(tile_v, lanes);
     llvm::Value* end = b.CreateBinaryIntrinsic(
         llvm::Intrinsic::smin, times(layout.vector_split.start(b, last_panel), lanes), constant(tiling.columns));
-    b.CreateCall(finish, {scratch, constant(layout.acc_stride), column, minus(end, column), tile_r, n, buffers, run});
+    b.CreateCall(finish, {scratch, constant(layout.acc_stride), b.CreateNSWAdd(batch_row, column), minus(end, column),
+                          tile_r, n, buffers, run});
+  };
+
+  emit_loop(b, f->getArg(1), f->getArg(2), 1, [&](llvm::Value* tile) {
+    if (pack) b.CreateStore(constant(-1), known);
+    if (tiling.batches == 1) return emit_block(tile, constant(0));
+    llvm::Value* run_of_products = b.CreateSDiv(tile, constant(grid));
+    emit_loop(b, layout.tile_batches.start(b, run_of_products), layout.tile_batches.start(b, next(run_of_products)), 1,
+              [&](llvm::Value* batch) { emit_block(b.CreateSRem(tile, constant(grid)), batch); });
   });
   b.CreateRetVoid();
 }

@@ -58,32 +58,67 @@ struct VectorCopy {
 
 }  // namespace
 
-void emit_gemm_pack(llvm::Module& module, const std::string& symbol, const GemmShape& shape, const GemmTiling& tiling,
-                    const Target& target, const GemmOperands& operands) {
-  if (!tiling.packed) fail("product {} x {} x {} is not packed: it has no pack kernel", shape.m, shape.n, shape.k);
+llvm::Function* emit_column_packer(llvm::Module& module, const std::string& name, const GemmShape& shape,
+                                   const GemmTiling& tiling, const Target& target) {
   const int64_t lanes = target.lanes, whole = tiling.columns / lanes, tail = tiling.columns % lanes;
   const GemmStrides from = column_strides(shape, tiling);
-  const Split vectors = pack_split(shape, tiling, target);
-  llvm::Function* f = make_kernel(module, symbol);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", f));
+  llvm::IRBuilder<> b(module.getContext());
+  llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64}, false);
+  auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module);
+  f->setDoesNotThrow();
+  for (unsigned i : {0u, 1u}) f->addParamAttr(i, llvm::Attribute::NoAlias);
+  b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", f));
   const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };
-  llvm::Value* source = emit_buffer(b, f->getArg(0), tiling.swapped ? operands.a : operands.b);
-  llvm::Value* packed = emit_buffer(b, f->getArg(0), operands.packed);
+  llvm::Value *first = f->getArg(2), *last = f->getArg(3);
   VectorCopy copy{b, shape, lanes, from};
-  const auto copy_vectors = [&](llvm::Value* first, llvm::Value* last, int64_t valid) {
-    emit_loop(b, first, last, 1, [&](llvm::Value* v) {
-      llvm::Value* at = float_at(b, source, b.CreateNSWMul(v, constant(lanes * from.outer)));
-      llvm::Value* to = float_at(b, packed, b.CreateNSWMul(v, constant(lanes * shape.k)));
+  const auto copy_vectors = [&](llvm::Value* begin, llvm::Value* end, int64_t valid) {
+    emit_loop(b, begin, end, 1, [&](llvm::Value* v) {
+      llvm::Value* at = float_at(b, f->getArg(0), b.CreateNSWMul(v, constant(lanes * from.outer)));
+      llvm::Value* to = float_at(b, f->getArg(1), b.CreateNSWMul(b.CreateNSWSub(v, first), constant(lanes * shape.k)));
       if (from.outer == 1) return copy.straight(at, to, valid);
       copy.transposed(at, to, valid);
     });
   };
-
-  llvm::Value* first = vectors.start(b, f->getArg(1));
-  llvm::Value* last = vectors.start(b, f->getArg(2));
   llvm::Value* limit = constant(whole);
   if (whole) copy_vectors(first, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, limit), lanes);
   if (tail) copy_vectors(b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, limit), last, tail);
+  b.CreateRetVoid();
+  return f;
+}
+
+void emit_gemm_pack(llvm::Module& module, const std::string& symbol, const GemmShape& shape, const GemmTiling& tiling,
+                    const Target& target, const GemmOperands& operands) {
+  if (!tiling.pack_tiles) fail("product {} x {} x {} is not packed: it has no pack kernel", shape.m, shape.n, shape.k);
+  const Split vectors = pack_split(shape, tiling, target);
+  const int64_t each = vectors.total / tiling.packings;
+  llvm::Function* pack = emit_column_packer(module, symbol + ".columns", shape, tiling, target);
+  llvm::Function* f = make_kernel(module, symbol);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", f));
+  const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };
+  llvm::Value* source = float_at(b, emit_buffer(b, f->getArg(0), tiling.swapped ? operands.a : operands.b),
+                                 tiling.swapped ? shape.base_a : shape.base_b);
+  llvm::Value* packed = emit_buffer(b, f->getArg(0), operands.packed);
+  llvm::Value* first = vectors.start(b, f->getArg(1));
+  llvm::Value* last = vectors.start(b, f->getArg(2));
+  if (tiling.packings == 1) {
+    llvm::Value* to = float_at(b, packed, b.CreateNSWMul(first, constant(target.lanes * shape.k)));
+    b.CreateCall(pack, {source, to, first, last});
+    b.CreateRetVoid();
+    return;
+  }
+  std::vector<GemmAxis> varying = column_axes(shape, tiling);
+  std::erase_if(varying, [](const GemmAxis& axis) { return axis.stride == 0; });
+  llvm::Value* begin = b.CreateSDiv(first, constant(each));
+  llvm::Value* end = b.CreateSDiv(b.CreateNSWAdd(last, constant(each - 1)), constant(each));
+  emit_loop(b, begin, end, 1, [&](llvm::Value* packing) {
+    llvm::Value* before = b.CreateNSWMul(packing, constant(each));
+    llvm::Value* from = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b.CreateNSWSub(first, before), constant(0));
+    llvm::Value* upto = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateNSWSub(last, before), constant(each));
+    llvm::Value* to =
+        float_at(b, packed, b.CreateNSWMul(b.CreateNSWAdd(before, from), constant(target.lanes * shape.k)));
+    b.CreateCall(pack, {float_at(b, source, emit_offset(b, packing, varying)), to, from, upto});
+  });
   b.CreateRetVoid();
 }
 

@@ -24,15 +24,16 @@ GemmStrides column_strides(const GemmShape& s, const GemmChoice& t) {
 Split pack_split(const GemmShape& s, const GemmTiling& t, const Target& target) {
   const int64_t vectors = (t.columns + target.lanes - 1) / target.lanes;
   // At least 64 KiB a tile: some microseconds.
-  const int64_t bytes = vectors * target.lanes * s.k * 4;
-  return {vectors, std::clamp<int64_t>(bytes >> 16, 1, std::min<int64_t>(vectors, 64))};
+  const int64_t total = vectors * t.packings, bytes = total * target.lanes * s.k * 4;
+  return {total, std::clamp<int64_t>(bytes >> 16, 1, std::min<int64_t>(total, 64))};
 }
 
 GemmLayout::GemmLayout(const GemmShape& s, const GemmTiling& t, const Target& target)
     : lanes(target.lanes), row_split{t.rows, t.row_blocks},
       vector_split{(t.columns + target.lanes - 1) / target.lanes, t.panels}, tile_rows{t.row_blocks, t.grid_rows},
-      tile_columns{t.panels, t.grid_columns}, k_split{s.k, t.k_blocks}, tail(t.columns % target.lanes),
-      keeps_tile(t.swapped || t.k_blocks > 1), acc_stride(0), copied_stride(0), copied_offset(0), tile_height(0) {
+      tile_columns{t.panels, t.grid_columns}, tile_batches{t.batches, t.grid_batches}, k_split{s.k, t.k_blocks},
+      tail(t.columns % target.lanes), keeps_tile(t.swapped || t.k_blocks > 1), acc_stride(0), copied_stride(0),
+      copied_offset(0), packed_offset(0), tile_height(0), tile_width(0) {
   for (int64_t i = 0; i < t.grid_rows; ++i) {
     const int64_t first = tile_rows.start(i), last = first + tile_rows.size(i);
     tile_height = std::max(tile_height, row_split.start(last) - row_split.start(first));
@@ -42,12 +43,14 @@ GemmLayout::GemmLayout(const GemmShape& s, const GemmTiling& t, const Target& ta
   if (t.swapped) tile_height = (tile_height + lanes - 1) / lanes * lanes;
   for (int64_t i = 0; i < t.grid_columns; ++i) {
     const int64_t first = tile_columns.start(i), last = first + tile_columns.size(i);
-    acc_stride = std::max(acc_stride, (vector_split.start(last) - vector_split.start(first)) * lanes);
+    tile_width = std::max(tile_width, vector_split.start(last) - vector_split.start(first));
   }
+  acc_stride = tile_width * lanes;
   // One more vector than a power of two keeps the rows of a tile out of each other's cache sets.
   if (keeps_tile && acc_stride % 64 == 0) acc_stride += lanes;
   copied_offset = keeps_tile ? tile_height * acc_stride : row_split.largest() * vector_split.largest() * lanes;
   copied_offset = (copied_offset + 15) / 16 * 16;
+  packed_offset = (copied_offset + k_split.largest() * copied_stride + 15) / 16 * 16;
 }
 
 llvm::Function* make_kernel(llvm::Module& module, const std::string& symbol) {

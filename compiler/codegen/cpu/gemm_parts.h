@@ -24,7 +24,20 @@ struct GemmStrides {
 GemmStrides row_strides(const GemmShape&, const GemmChoice&);
 GemmStrides column_strides(const GemmShape&, const GemmChoice&);
 
-// The vectors of columns in tiles of the pack kernel.
+// A batch axis as one buffer sees it.
+struct GemmAxis {
+  int64_t extent, stride;
+};
+// Of the operand whose rows, or columns, the tiling takes.
+std::vector<GemmAxis> row_axes(const GemmShape&, const GemmChoice&);
+std::vector<GemmAxis> column_axes(const GemmShape&, const GemmChoice&);
+// Of the packings, which are as many as there are different matrices of columns.
+std::vector<GemmAxis> packing_axes(const GemmShape&, const GemmChoice&);
+int64_t packings_of(const GemmShape&, const GemmChoice&);
+// Sum of index * stride, `i` counting through the axes with the last one fastest.
+llvm::Value* emit_offset(llvm::IRBuilder<>&, llvm::Value* i, const std::vector<GemmAxis>&);
+
+// The vectors of columns, of all packings, in tiles of the pack kernel.
 Split pack_split(const GemmShape&, const GemmTiling&, const Target&);
 
 // Everything derived from a tiling that the emitters ask for.
@@ -35,13 +48,16 @@ struct GemmLayout {
   Split vector_split;  // vectors of columns in panels
   Split tile_rows;     // blocks in rows of the grid
   Split tile_columns;  // panels in columns of the grid
+  Split tile_batches;  // products in runs
   Split k_split;
   int64_t tail;           // valid columns of the last vector, 0: all
   bool keeps_tile;        // scratch holds the accumulators of a whole tile, not of one micro-kernel
   int64_t acc_stride;     // floats from row to row of the accumulators in scratch if keeps_tile
   int64_t copied_stride;  // floats from k to k + 1 of copied rows in scratch, behind the accumulators; 0: not copied
   int64_t copied_offset;  // floats
+  int64_t packed_offset;  // floats: columns packed in the tile lie behind all else
   int64_t tile_height;    // rows of the accumulators in scratch, a multiple of lanes if swapped
+  int64_t tile_width;     // most vectors of columns in a tile
 };
 
 llvm::Function* make_kernel(llvm::Module&, const std::string& symbol);
@@ -51,6 +67,11 @@ llvm::Value* float_at(llvm::IRBuilder<>&, llvm::Value* p, llvm::Value* offset);
 llvm::Value* float_at(llvm::IRBuilder<>&, llvm::Value* p, int64_t offset);
 // A constant <lanes x i1> whose first `count` lanes are set.
 llvm::Value* first_lanes(llvm::IRBuilder<>&, int64_t lanes, int64_t count);
+
+// void(ptr source, ptr packed, i64 first, i64 last): packs vectors [first, last) of one matrix of columns; `packed` is
+// the place of the first of them.
+llvm::Function* emit_column_packer(llvm::Module&, const std::string& name, const GemmShape&, const GemmTiling&,
+                                   const Target&);
 
 using EmitBody = std::function<void(llvm::Value* i)>;
 // for (i = begin; i < end; i += step) body(i)

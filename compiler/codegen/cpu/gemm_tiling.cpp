@@ -32,7 +32,7 @@ double as_double(int64_t x) { return static_cast<double>(x); }
 // Lines a multiple of a page apart fall into the same few cache sets.
 bool page_apart(int64_t stride) { return stride * 4 % 4096 == 0; }
 
-// Cycles of the whole product on one core.
+// Cycles of all products on one core.
 double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& layout, const Target& target) {
   const Machine machine;
   const double k = as_double(shape.k), lanes = as_double(layout.lanes);
@@ -54,7 +54,7 @@ double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& 
                  share = outputs <= machine.overlapping_outputs && shape.k <= 64 ? machine.overlap : 1;
     return k * step + (machine.call + outputs * machine.output_vector) * share + (as_double(t.k_blocks) - 1) * outputs;
   };
-  double total = machine.tile * as_double(t.compute_tiles);
+  double total = 0;  // of one product, without packing
   const auto each_size = [](const Split& s, const auto& visit) {
     if (s.extra()) visit(as_double(s.base() + 1), as_double(s.extra()));
     visit(as_double(s.base()), as_double(s.parts - s.extra()));
@@ -71,13 +71,16 @@ double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& 
   const double kept_rows = row_bytes / as_double(t.grid_rows * t.k_blocks);
   const double row_visits = as_double(kept_rows > enough ? t.panels : row_bytes > enough ? t.grid_columns : 1);
   total += (column_bytes * column_visits + row_bytes * row_visits) / line * machine.l3_line;
-  if (t.packed)
-    total += machine.barrier + vectors * k * (columns.outer == 1 ? machine.copied_vector : machine.transposed_vector);
   if (t.copied_rows) total += as_double(t.rows * t.grid_columns) / lanes * k * machine.copied_vector;
   if (t.swapped) total += vectors * as_double(t.rows) * machine.swapped_vector;
   if (layout.keeps_tile && t.scratch_bytes > target.l2_bytes / 4)
     total += vectors * as_double(t.rows * t.k_blocks) * machine.spilled_line;
-  return total;
+  total = total * as_double(t.batches) + machine.tile * as_double(t.compute_tiles);
+  if (!t.packed) return total;
+  // A tile packs again for each of its products that has other columns than the one before it.
+  const double packings = as_double(t.packs_in_tile ? std::max(t.packings, t.grid_batches) * t.grid_rows : t.packings);
+  const double vector = columns.outer == 1 ? machine.copied_vector : machine.transposed_vector;
+  return total + (t.packs_in_tile ? 0 : machine.barrier) + packings * vectors * k * vector;
 }
 
 // How much longer than a perfect division the tiles keep 1, 2, 4 and 8 threads busy when each thread takes the next
@@ -90,11 +93,13 @@ double imbalance_of(const GemmTiling& t, const GemmLayout& layout) {
   for (const auto& [threads, weight] : {std::pair<size_t, double>{2, 3}, {4, 2}, {8, 1}}) {
     std::array<int64_t, 8> busy{};
     const auto end = busy.begin() + static_cast<ptrdiff_t>(threads);
-    for (int64_t column = 0; column < t.grid_columns; ++column)
-      for (int64_t row = 0; row < t.grid_rows; ++row)
-        *std::min_element(busy.begin(), end) +=
-            size(layout.tile_rows, layout.row_split, row) * size(layout.tile_columns, layout.vector_split, column);
-    const double whole = as_double(t.rows * layout.vector_split.total);
+    for (int64_t run = 0; run < t.grid_batches; ++run)
+      for (int64_t column = 0; column < t.grid_columns; ++column)
+        for (int64_t row = 0; row < t.grid_rows; ++row)
+          *std::min_element(busy.begin(), end) += size(layout.tile_rows, layout.row_split, row) *
+                                                  size(layout.tile_columns, layout.vector_split, column) *
+                                                  layout.tile_batches.size(run);
+    const double whole = as_double(t.rows * layout.vector_split.total * t.batches);
     sum += weight * as_double(*std::max_element(busy.begin(), end)) * static_cast<double>(threads) / whole;
     weights += weight;
   }
@@ -124,13 +129,18 @@ GemmTiling tile_gemm(const GemmShape& shape, const Target& target, const GemmCho
   t.k_blocks = (shape.k + t.k_block - 1) / t.k_block;
   t.packed = t.packed || column_strides(shape, t).outer != 1;
   t.copied_rows = t.copied_rows && row_strides(shape, t).outer == 1;
-  t.compute_tiles = t.grid_rows * t.grid_columns;
-  if (t.packed) {
+  t.batches = batches_of(shape);
+  t.packings = packings_of(shape, t);
+  t.grid_batches = std::clamp<int64_t>(t.grid_batches, 1, t.batches);
+  t.packs_in_tile = t.packs_in_tile && t.packed;
+  t.compute_tiles = t.grid_rows * t.grid_columns * t.grid_batches;
+  const int64_t vector_floats = target.lanes * shape.k;
+  if (t.packed && !t.packs_in_tile) {
     t.pack_tiles = pack_split(shape, t, target).parts;
-    t.packed_bytes = round_up(vectors * target.lanes * shape.k * 4, 64);
+    t.packed_bytes = round_up(t.packings * vectors * vector_floats * 4, 64);
   }
   const GemmLayout layout(shape, t, target);
-  const int64_t floats = layout.copied_offset + layout.k_split.largest() * layout.copied_stride;
+  const int64_t floats = layout.packed_offset + (t.packs_in_tile ? layout.tile_width * vector_floats : 0);
   t.scratch_bytes = round_up(floats * 4, 64);
   return t;
 }
@@ -154,12 +164,17 @@ GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
   };
   std::vector<Candidate> candidates;
   double least = std::numeric_limits<double>::infinity();
+  const int64_t batches = batches_of(shape);
+  enum class Packing { none, before, in_tile };
   for (bool swapped : {false, true})
-    for (bool packed : {false, true})
+    for (Packing packing : {Packing::none, Packing::before, Packing::in_tile}) {
+      if (packing == Packing::in_tile && batches == 1) continue;
+      const bool packed = packing != Packing::none;
       for (const auto& [r, v] : micro_kernel_sizes(target)) {
         GemmChoice choice;
         choice.swapped = swapped;
         choice.packed = packed;
+        choice.packs_in_tile = packing == Packing::in_tile;
         choice.row_block = r;
         choice.panel_vectors = v;
         choice.k_block = shape.k;
@@ -171,11 +186,12 @@ GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
           choice.copied_rows = target.lanes < 16 && shape.k >= 256 && shape.m > 64 && shape.n > 64;
         }
         const GemmTiling t = tile_gemm(shape, target, choice);
-        if (t.packed != packed) continue;
+        if (t.packed != packed || (t.packs_in_tile && t.scratch_bytes > target.l2_bytes / 2)) continue;
         const double cycles = cycles_of(shape, t, GemmLayout(shape, t, target), target);
         candidates.push_back({choice, cycles});
         least = std::min(least, cycles);
       }
+    }
 
   GemmTiling best;
   double best_score = std::numeric_limits<double>::infinity();
@@ -184,17 +200,21 @@ GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
     // Cutting into tiles never makes a micro-kernel better; the second look is for the ones near the top.
     if (c.cycles > 1.06 * least) continue;
     for (int64_t rows = 1; rows <= tiles; ++rows)
-      for (int64_t columns = 1; rows * columns <= tiles; ++columns) {
-        c.choice.grid_rows = rows;
-        c.choice.grid_columns = columns;
-        const GemmTiling t = tile_gemm(shape, target, c.choice);
-        if (t.grid_rows != rows || t.grid_columns != columns) continue;
-        const GemmLayout layout(shape, t, target);
-        const double score = cycles_of(shape, t, layout, target) * imbalance_of(t, layout);
-        if (score >= best_score) continue;
-        best_score = score;
-        best = t;
-      }
+      for (int64_t columns = 1; rows * columns <= tiles; ++columns)
+        // Products are cut only where there are fewer of them than tiles.
+        for (int64_t runs = rows * columns == 1 ? 1 : batches; rows * columns * runs <= tiles && runs <= batches;
+             ++runs) {
+          c.choice.grid_rows = rows;
+          c.choice.grid_columns = columns;
+          c.choice.grid_batches = runs;
+          const GemmTiling t = tile_gemm(shape, target, c.choice);
+          if (t.grid_rows != rows || t.grid_columns != columns) continue;
+          const GemmLayout layout(shape, t, target);
+          const double score = cycles_of(shape, t, layout, target) * imbalance_of(t, layout);
+          if (score >= best_score) continue;
+          best_score = score;
+          best = t;
+        }
   }
   return best;
 }
