@@ -1,6 +1,7 @@
 // Everything a model needs, installed as <gmc/gmc.h>.
 #pragma once
 
+#include "compiler/dsl/control.h"
 #include "compiler/dsl/model.h"
 #include "compiler/dsl/program.h"
 #include "models/compiled.h"

@@ -201,8 +201,8 @@ std::vector<Tensor> gradients(At scalar, const std::vector<Tensor>& wrt) {
   const Call call("gradients", {scalar});
   std::vector<Var> variables;
   for (const Tensor& t : wrt) {
-    dsl::current("gradients", dsl::place_of(scalar.where())).check(t, "gradients", dsl::place_of(scalar.where()));
-    variables.push_back({call[0].graph, t.value()});
+    const graph::Location at = dsl::place_of(scalar.where());
+    variables.push_back({call[0].graph, dsl::current("gradients", at).adopt(t, "gradients", at).value()});
   }
   std::vector<Tensor> out;
   for (const Var& v : transform::differentiate(call[0], variables)) out.push_back(call.result(v));

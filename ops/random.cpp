@@ -33,7 +33,7 @@ const OpDef random_op{
           Reference out{a.node.types[0].shape,
                         std::vector<double>(static_cast<size_t>(element_count(a.node.types[0].shape)))};
           for (size_t i = 0; i < out.values.size(); ++i) {
-            const uint32_t word = execute::random_word(key, i);
+            const uint32_t word = execute::random_word(key, i, a.loop);
             out.values[i] = normal ? execute::normal_of(word) : execute::uniform_of(word);
           }
           return out;

@@ -1,6 +1,6 @@
 #include "compiler/dsl/capture.h"
 
-#include "compiler/graph/core_ops.h"
+#include "compiler/graph/core_loop.h"
 #include "compiler/transform/pass.h"
 #include "runtime/base/error.h"
 #include "runtime/execute/random.h"
@@ -92,17 +92,64 @@ void Capture::refuse_twice(const std::string& what, const Location& at, const Lo
   throw Error(diagnose(at, what + " is given twice", {{"first given", first}}));
 }
 
-void Capture::check(const Tensor& tensor, const std::string& what, const Location& at) const {
-  if (!tensor.valid()) throw Error(diagnose(at, what + ": an operand is a tensor without a value"));
-  if (tensor.graph() == graph_) return;
+void Capture::refuse_foreign(const Tensor& tensor, const std::string& what, const Location& at) const {
+  const graph::Node& node = tensor.graph()->node(tensor.value());
+  for (const auto& region : left_)
+    if (region == tensor.graph())
+      throw Error(diagnose(at, fmt::format("{}: a tensor of a region is used outside of it", what),
+                           {{"it was made", node.location}}, "return it from the region's function"));
   const bool same_program = std::any_of(program_.entries_.begin(), program_.entries_.end(),
                                         [&](const Entry& e) { return e.graph == tensor.graph(); });
-  const graph::Node& node = tensor.graph()->node(tensor.value());
   throw Error(diagnose(at,
                        fmt::format("{}: a tensor of entry '{}'{} is used in entry '{}'", what, tensor.graph()->entry(),
                                    same_program ? "" : " of another program", graph_->entry()),
                        {{"it was made", node.location}},
                        same_program ? "pass it through a state, or compute it again in this entry" : ""));
+}
+
+Tensor Capture::adopt(const Tensor& tensor, const std::string& what, const Location& at) {
+  if (!tensor.valid()) throw Error(diagnose(at, what + ": an operand is a tensor without a value"));
+  size_t level = frames_.size();
+  while (level > 0 && frames_[level - 1].graph != tensor.graph()) --level;
+  if (level == 0 && tensor.graph() != graph_) refuse_foreign(tensor, what, at);
+  graph::Value v = tensor.value();
+  for (; level < frames_.size(); ++level) {
+    Frame& frame = frames_[level];
+    const graph::Graph& around = *graph_at(level);
+    const graph::Node node = around.node(v);
+    const auto known =
+        std::find_if(frame.captured.begin(), frame.captured.end(), [&](const auto& pair) { return pair.first == v; });
+    if (known != frame.captured.end()) {
+      v = known->second;
+    } else if (node.op->category == graph::Category::constant) {
+      v = frame.graph->copy(node, {});
+    } else {
+      const Location here = frame.graph->context.location;
+      frame.graph->context.location = node.location;
+      const graph::Value inside = graph::argument(*frame.graph, node.name, around.type(v)).value;
+      frame.graph->context.location = here;
+      frame.captured.emplace_back(v, inside);
+      v = inside;
+    }
+  }
+  return {graph(), v};
+}
+
+void Capture::enter(const std::string& what, const std::string& name) {
+  auto region = std::make_shared<graph::Graph>(name);
+  region->context = graph()->context;
+  frames_.push_back({what, std::move(region), {}});
+}
+
+Capture::Frame Capture::leave() {
+  Frame frame = std::move(frames_.back());
+  frames_.pop_back();
+  left_.push_back(frame.graph);
+  return frame;
+}
+
+void Capture::refuse_inside(const std::string& what, const Location& at, const std::string& help) const {
+  if (!frames_.empty()) throw Error(diagnose(at, fmt::format("{} inside {}", what, frames_.back().what), {}, help));
 }
 
 void Capture::check_member(const Parameter& p, const Location& at) const {
@@ -133,13 +180,14 @@ Tensor Capture::read(const Parameter& p, const Location& at) {
     version.value = {graph_, graph::input(*graph_, d.name, "state", {d.dtype, d.shape}).value};
   }
   graph_->context = saved;
-  return version.value;
+  return adopt(version.value, "a parameter is used", at);
 }
 
 void Capture::update(const Parameter& p, const Tensor& value, const Location& where) {
   const Location at = place(where);
   check_member(p, at);
-  check(value, "update", at);
+  refuse_inside("update", at, "carry the value through the loop and update after it");
+  adopt(value, "update", at);
   const ParameterData& d = *p.data();
   const graph::TensorType type{d.dtype, d.shape}, got = graph_->type(value.value());
   if (!(type == got))
@@ -152,6 +200,7 @@ void Capture::update(const Parameter& p, const Tensor& value, const Location& wh
 Tensor Capture::input(const std::string& name, graph::TensorType type, const Location& where) {
   const Location at = place(where);
   check_extents("input '" + name + "'", type, at);
+  refuse_inside("input '" + name + "'", at, "declare it in front of the region");
   if (name.empty()) throw Error(diagnose(at, "input: the name is empty"));
   if (auto [it, fresh] = inputs_.try_emplace(name, at); !fresh) refuse_twice("input '" + name + "'", at, it->second);
   for (const State& s : program_.states_)
@@ -162,14 +211,15 @@ Tensor Capture::input(const std::string& name, graph::TensorType type, const Loc
 
 void Capture::output(const std::string& name, const Tensor& value, const Location& where) {
   const Location at = place(where);
-  check(value, "output '" + name + "'", at);
+  refuse_inside("output '" + name + "'", at, "return the value from the region's function");
+  adopt(value, "output '" + name + "'", at);
   if (name.empty()) throw Error(diagnose(at, "output: the name is empty"));
   if (auto [it, fresh] = outputs_.try_emplace(name, at); !fresh) refuse_twice("output '" + name + "'", at, it->second);
   graph_->add_output({name, value.value(), false});
 }
 
 uint64_t Capture::draw_stream(const std::string& name, const Location& at) {
-  const std::string& scope = graph_->context.scope;
+  const std::string& scope = graph()->context.scope;
   const std::string path = scope.empty() ? name : scope + "/" + name;
   if (name.empty()) throw Error(diagnose(at, "draw: the name is empty"));
   if (auto [it, fresh] = draws_.try_emplace(path, at); !fresh)
@@ -209,8 +259,8 @@ Call::Call(const std::string& name, const std::vector<At>& operands, char symbol
   Capture& capture = current(name, at);
   graph_ = capture.graph();
   DType dtype = f32;
-  for (const At& a : operands)
-    if (!a.is_number()) capture.check(a.tensor(), name, at);
+  std::vector<Tensor> tensors;
+  for (const At& a : operands) tensors.push_back(a.is_number() ? Tensor() : capture.adopt(a.tensor(), name, at));
   for (const At& a : operands)
     if (!a.is_number() && a.dtype() != DType::boolean) {
       dtype = a.dtype();
@@ -218,9 +268,11 @@ Call::Call(const std::string& name, const std::vector<At>& operands, char symbol
     }
   graph_->context.location = at;
   graph_->context.symbol = symbol;
-  for (const At& a : operands)
-    x_.push_back(a.is_number() ? graph::constant(*graph_, a.number(), {dtype, {}})
-                               : Var{graph_.get(), a.tensor().value()});
+  size_t next = 0;
+  for (const At& a : operands) {
+    const Tensor& tensor = tensors[next++];
+    x_.push_back(a.is_number() ? graph::constant(*graph_, a.number(), {dtype, {}}) : Var{graph_.get(), tensor.value()});
+  }
 }
 
 Tensor Call::result(Var v) const {

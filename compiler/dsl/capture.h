@@ -24,7 +24,8 @@ public:
   // Commits the states and gives the entry to the program.
   void finish();
 
-  const std::shared_ptr<graph::Graph>& graph() const { return graph_; }
+  // Of the region that is being captured, if any, otherwise of the entry.
+  const std::shared_ptr<graph::Graph>& graph() const { return frames_.empty() ? graph_ : frames_.back().graph; }
   Program& program() const { return program_; }
   DType precision() const { return precision_; }
 
@@ -43,19 +44,36 @@ public:
 
   // `at`, or the call of the library's function that is running.
   graph::Location place(const graph::Location& at) const { return pinned ? *pinned : at; }
-  // Throws `Error` unless the tensor is a value of this entry.
-  void check(const Tensor&, const std::string& what, const graph::Location&) const;
+  // The tensor as a value of graph(): one from around a region becomes an argument of it. Throws `Error` unless it is a
+  // value of this entry that can be seen here.
+  Tensor adopt(const Tensor&, const std::string& what, const graph::Location&);
+
+  // A region being captured: what it uses from around is listed with the arguments that stand for it.
+  struct Frame {
+    std::string what;  // `loop`
+    std::shared_ptr<graph::Graph> graph;
+    std::vector<std::pair<graph::Value, graph::Value>> captured;  // of the graph around, of this one
+  };
+  void enter(const std::string& what, const std::string& name);
+  Frame leave();
 
   std::optional<graph::Location> pinned;
 
 private:
   void lower_precision();
+  void check_member(const Parameter&, const graph::Location&) const;
+  const std::shared_ptr<graph::Graph>& graph_at(size_t level) const {
+    return level == 0 ? graph_ : frames_[level - 1].graph;
+  }
+  [[noreturn]] void refuse_foreign(const Tensor&, const std::string& what, const graph::Location&) const;
+  void refuse_inside(const std::string& what, const graph::Location&, const std::string& help) const;
   [[noreturn]] void refuse_twice(const std::string& what, const graph::Location& at,
                                  const graph::Location& first) const;
-  void check_member(const Parameter&, const graph::Location&) const;
 
   Program& program_;
   std::shared_ptr<graph::Graph> graph_;
+  std::vector<Frame> frames_;
+  std::vector<std::shared_ptr<graph::Graph>> left_;  // graphs of regions that were captured
   graph::Location location_;
   DType precision_;
   struct Version {

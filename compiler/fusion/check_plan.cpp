@@ -106,8 +106,9 @@ private:
     if (!kernel.library.empty()) return check_library(k);
     for (const std::vector<int>& ops : kernel.regions)
       for (int op : ops) {
-        if (category(op) == Category::routine)
-          refuse(k, "L7 (call)", fmt::format("{} is a call of the library '{}'", node(op).name, runtime_library));
+        if (is_whole(category(op)))
+          refuse(k, "L7 (call)",
+                 fmt::format("{} is a call of the library '{}'", node(op).name, library_of(category(op))));
         if (category(op) == Category::matmul && kernel.regions.size() > 1)
           refuse(k, "L6 (side by side)", fmt::format("the product {} shares a launch", node(op).name));
         for (const Reading& r : readings_.at(op)) {
@@ -122,7 +123,7 @@ private:
 
   void check_library(size_t k) const {
     const PlanKernel& kernel = plan_.kernels[k];
-    if (kernel.library == runtime_library) return check_routine(k);
+    if (kernel.library == runtime_library || kernel.library == control_library) return check_whole(k);
     if (kernel.library != "onednn")
       refuse(k, "L7 (library product)", fmt::format("unknown library '{}'", kernel.library));
     const int op = kernel.regions[0][0];
@@ -143,10 +144,10 @@ private:
     }
   }
 
-  void check_routine(size_t k) const {
+  void check_whole(size_t k) const {
     const PlanKernel& kernel = plan_.kernels[k];
     const int op = kernel.regions[0][0];
-    if (kernel.regions.size() != 1 || kernel.regions[0].size() != 1 || category(op) != Category::routine)
+    if (kernel.regions.size() != 1 || kernel.regions[0].size() != 1 || library_of(category(op)) != kernel.library)
       refuse(k, "L7 (call)", fmt::format("it must hold one call and nothing else, it has {}", node(op).name));
     for (const Reading& r : readings_.at(op)) {
       const Shape steps = row_major_steps(r.space);

@@ -30,7 +30,7 @@ int64_t source_bytes(const View& view, Value v) {
 
 double flops(const View& view, int op) {
   const Op& o = view.ops()[static_cast<size_t>(op)];
-  if (o.category == Category::routine) {
+  if (is_whole(o.category)) {
     int64_t most = 1;
     for (const graph::TensorType& type : view.node(op).types) most = std::max(most, element_count(type.shape));
     for (Value v : view.node(op).inputs) most = std::max(most, element_count(view.graph().type(v).shape));
@@ -68,10 +68,11 @@ PlanReport report(const View& view, const Plan& plan) {
         product |= view.ops()[static_cast<size_t>(op)].category == Category::matmul;
         r.flops += flops(view, op);
       }
-    ++(kernel.library == runtime_library ? r.runtime_calls
-       : !kernel.library.empty()         ? r.library_calls
-       : product                         ? r.products
-                                         : r.generated);
+    ++(kernel.library == runtime_library   ? r.runtime_calls
+       : kernel.library == control_library ? r.control
+       : !kernel.library.empty()           ? r.library_calls
+       : product                           ? r.products
+                                           : r.generated);
     const Traffic t = traffic(view, kernel);
     r.bytes_total += t.read + t.written;
   }
@@ -91,22 +92,20 @@ PlanReport report(const View& view, const Plan& plan) {
 }
 
 std::string graph_hash(const graph::Graph& g) {
-  graph::Graph plain(g.entry());
-  for (graph::Node node : g.nodes()) {
-    node.location = {};
-    plain.copy(node, node.inputs);
-  }
-  plain.set_outputs(g.outputs());
-  return fmt::format("{:016x}", execute::stream_of(graph::print(plain).c_str()));
+  return fmt::format("{:016x}", execute::stream_of(graph::print(g, false).c_str()));
 }
 
 nlohmann::ordered_json to_json(const View& view, const Plan& plan) {
   using json = nlohmann::ordered_json;
   json out{{"fuseplan", 1}, {"entry", plan.entry}, {"graph", plan.graph}, {"policy", plan.policy}};
   const PlanReport r = report(view, plan);
-  out["report"] = json{{"generated_kernels", r.generated},         {"products", r.products},
-                       {"library_calls", r.library_calls},         {"runtime_calls", r.runtime_calls},
-                       {"bytes_between_kernels", r.bytes_between}, {"bytes_total", r.bytes_total},
+  out["report"] = json{{"generated_kernels", r.generated},
+                       {"products", r.products},
+                       {"library_calls", r.library_calls},
+                       {"runtime_calls", r.runtime_calls},
+                       {"control", r.control},
+                       {"bytes_between_kernels", r.bytes_between},
+                       {"bytes_total", r.bytes_total},
                        {"bytes_compulsory", r.bytes_compulsory}};
   json kernels = json::array();
   for (const PlanKernel& kernel : plan.kernels) {

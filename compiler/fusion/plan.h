@@ -14,12 +14,18 @@ namespace gmc::fusion {
 struct PlanKernel {
   std::string id;                         // `k3`
   std::vector<std::vector<int>> regions;  // indices into View::ops(), ascending; several regions share one launch
-  std::string library;  // empty: generated; otherwise what is called for its one op: `onednn`, a product, or `runtime`
-  std::string reason;   // why it is as it is, in the policy's words
+  // Empty: generated; otherwise what runs its one op: `onednn`, a product; `runtime`, a call; `control`, a loop or
+  // cond, whose regions have plans of their own.
+  std::string library;
+  std::string reason;  // why it is as it is, in the policy's words
 };
 
-// The library of ops that are calls of the runtime.
-inline constexpr const char* runtime_library = "runtime";
+// The libraries of ops that are calls of the runtime, and of those with regions.
+inline constexpr const char *runtime_library = "runtime", *control_library = "control";
+// The library that an op of this category always has; empty for others.
+inline std::string library_of(Category c) {
+  return c == Category::routine ? runtime_library : graph::is_control(c) ? control_library : "";
+}
 
 // What was decided about a pair of kernels, and why.
 struct Decision {
@@ -44,6 +50,7 @@ struct PlanReport {
   int products = 0;   // kernels with a generated product
   int library_calls = 0;
   int runtime_calls = 0;
+  int control = 0;            // loops and conds
   int64_t bytes_between = 0;  // written by one kernel and read by another, each write and each reading kernel counted
   int64_t bytes_total = 0;    // all reads and writes, inputs, outputs and state included
   int64_t bytes_compulsory = 0;  // inputs and state read once, outputs and state written once (B0)

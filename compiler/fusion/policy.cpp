@@ -52,9 +52,8 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
   for (size_t i = 0; i < view.ops().size(); ++i) {
     const int op = static_cast<int>(i);
     const bool product = view.ops()[i].category == Category::matmul;
-    const bool call = view.ops()[i].category == Category::routine;
-    const std::string from = call ? runtime_library : library_takes(view, op) ? library_ : "";
-    slots_.push_back({{"", {{op}}, from, ""}, product, flops(view, op), true, 0});
+    const std::string call = library_of(view.ops()[i].category);
+    slots_.push_back({{"", {{op}}, library_takes(view, op) ? library_ : call, ""}, product, flops(view, op), true, 0});
     slot_of_[i] = op;
     for (size_t r = 0; r < view.node(op).types.size(); ++r)
       touching[{view.ops()[i].node, static_cast<int32_t>(r)}].push_back(op);

@@ -235,7 +235,7 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
       const Category c = n.op->category;
       if (c == Category::composite) fail("composite '{}' must be expanded before fusion", n.name);
       const bool works = c == Category::elementwise || c == Category::random || c == Category::gather ||
-                         c == Category::reduce || c == Category::matmul || c == Category::routine;
+                         c == Category::reduce || c == Category::matmul || is_whole(c);
       if (!works && !(copies[i] && c != Category::input && c != Category::literal)) {
         if (is_movement(c) && !resolve({static_cast<int32_t>(i), 0})) {
           make_copy(n.inputs[0], n);
@@ -256,15 +256,16 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
             std::iter_swap(space.end() - 1, space.end() - 2);
           }
         }
-        // Products, gathers and routines read from memory, where constants and indices are not.
+        // Products, gathers and what takes whole tensors read from memory, where constants and indices are not.
         const bool in_memory = access && (op_of(access->source) >= 0 || !is_free(access->source));
-        const bool whole = c == Category::routine || (c == Category::gather && k == 0);
+        const bool whole = is_whole(c) || (c == Category::gather && k == 0);
         if (whole && access) access->aligned = false;
+        const bool inside = access && access->guards.empty();
         const bool readable =
             access && (c == Category::matmul ? in_memory && product_can_read(*access, space)
-                       : c == Category::routine
-                           ? in_memory && is_dense(*access, g.type(n.inputs[k]).shape, g.type(access->source).shape)
-                       : whole ? in_memory && access->guards.empty()
+                       : is_whole(c)         ? in_memory && inside &&
+                                           is_dense(*access, g.type(n.inputs[k]).shape, g.type(access->source).shape)
+                       : whole ? in_memory && inside
                                : true);
         if (!readable) {
           make_copy(n.inputs[k], n);

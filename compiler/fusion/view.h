@@ -24,6 +24,9 @@ struct Guard {
   int64_t extent = 0;
 };
 
+// Whether an op takes and gives whole tensors, dense in memory.
+constexpr bool is_whole(Category c) { return c == Category::routine || graph::is_control(c); }
+
 // Where a reader finds its operand: element (i0, i1, ...) of the reader's index space is element base + sum strides[d]
 // * i_d of `source`, which is dense, where all guards hold, and `outside` elsewhere. Of an index, the number itself is
 // what the sum gives.
@@ -41,12 +44,12 @@ struct Access {
 struct Op {
   int32_t node = -1;
   Category category =
-      Category::elementwise;  // elementwise, random, gather, reduce, matmul, routine; a copy counts as elementwise
+      Category::elementwise;  // elementwise, random, gather, reduce, matmul, those taken whole; a copy is elementwise
   bool is_copy = false;
   Shape index_space;  // what the accesses are expressed in: the result's shape; reduce: the operand's shape; matmul:
                       // see below
   std::vector<Access> operands;  // matmul: access i is over [batch.., m, k] and [batch.., k, n]; gather: access 0 is
-                                 // over the operand's own shape; routine: each is, and dense
+                                 // over the operand's own shape; taken whole: each is, and dense
 };
 
 // How the matrices [rows, columns] along the last two dimensions of an access lie in memory: rows of contiguous

@@ -12,7 +12,7 @@ namespace gmc::graph {
 // Monoids of `reduce`, by name: `sum` (identity 0), `max` (-inf), `min` (+inf), `prod` (1).
 extern const OpDef input_op, constant_op, literal_op, index_op, add_op, sub_op, mul_op, div_op, neg_op, less_op,
     equal_op, select_op, cast_op, broadcast_op, reshape_op, transpose_op, slice_op, pad_op, windows_op, skew_op,
-    gather_op, scatter_op, reduce_op, matmul_op, stop_gradient_op;
+    gather_op, scatter_op, reduce_op, matmul_op, stop_gradient_op, loop_op, scan_op, while_op, cond_op;
 // Every op above, in order.
 std::vector<const OpDef*> core_ops();
 

@@ -63,6 +63,8 @@ std::string describe(const Graph& graph, Value v) {
   if (node.op->category != Category::input) return fmt::format("{} is the result of {}{}", shape, node.name, where);
   const std::string& name = node.text("name");
   if (node.text("role") == "state") return fmt::format("{}: {} is a state of the program{}", name, shape, where);
+  if (node.text("role") == "argument")
+    return fmt::format("{}: {} is an argument of the region '{}'{}", name, shape, graph.entry(), where);
   return fmt::format("{}: {} is the input of entry '{}'{}", name, shape, graph.entry(), where);
 }
 

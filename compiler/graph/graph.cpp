@@ -60,14 +60,16 @@ std::string describe(Dtypes dtypes) {
 
 }  // namespace
 
-std::vector<TensorType> infer_types(const OpDef& op, std::span<const TensorType> operands,
-                                    const Attributes& attributes) {
+std::vector<TensorType> infer_types(const OpDef& op, std::span<const TensorType> operands, const Attributes& attributes,
+                                    const Regions& regions) {
   if (op.arity >= 0 && operands.size() != static_cast<size_t>(op.arity))
     fail("expected {} operands, got {}", op.arity, operands.size());
   if (const auto typed = static_cast<size_t>(op.typed); typed < operands.size()) {
     const DType dtype = operands[typed].dtype;
     if (!(op.dtypes & only(dtype))) fail("expected {}, got {}", describe(op.dtypes), name_of(dtype));
   }
+  if (op.infer_regions) return op.infer_regions(operands, attributes, regions);
+  if (!regions.empty()) fail("expected no regions, got {}", regions.size());
   return op.infer(operands, attributes);
 }
 
@@ -78,18 +80,19 @@ std::string Graph::unique_name(const std::string& base) {
   return names_.count(name) ? unique_name(base) : (names_[name] = 1, name);
 }
 
-Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attributes) {
+Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attributes, Regions regions) {
   std::vector<TensorType> operands;
   for (Value v : inputs) operands.push_back(type(v));
   Node node;
   try {
-    node.types = infer_types(op, operands, attributes);
+    node.types = infer_types(op, operands, attributes, regions);
   } catch (const Error& e) {
     throw Error(diagnose(*this, fmt::format("{}: {}", op.name, e.what()), inputs));
   }
   node.op = &op;
   node.inputs = std::move(inputs);
   node.attributes = std::move(attributes);
+  node.regions = std::move(regions);
   const std::string label = op.category == Category::input ? node.text("name") : std::string(op.name);
   node.name =
       unique_name(context.scope.empty() || op.category == Category::input ? label : context.scope + "/" + label);
@@ -111,6 +114,28 @@ Value Graph::find_input(std::string_view name) const {
     if (nodes_[i].op->category == Category::input && nodes_[i].text("name") == name)
       return {static_cast<int32_t>(i), 0};
   return {};
+}
+
+std::vector<Value> arguments(const Graph& g) {
+  std::vector<Value> out;
+  for (size_t i = 0; i < g.nodes().size(); ++i)
+    if (g.nodes()[i].op->category == Category::input && g.nodes()[i].text("role") == "argument")
+      out.push_back({static_cast<int32_t>(i), 0});
+  return out;
+}
+
+Graph map_regions(const Graph& from, const std::function<Graph(const Graph&)>& change) {
+  if (std::all_of(from.nodes().begin(), from.nodes().end(), [](const Node& n) { return n.regions.empty(); }))
+    return from;
+  Graph to(from.entry());
+  for (Node node : from.nodes()) {
+    for (auto& region : node.regions) region = std::make_shared<const Graph>(change(map_regions(*region, change)));
+    std::vector<Value> inputs = node.inputs;
+    to.copy(node, std::move(inputs));
+  }
+  to.set_outputs(from.outputs());
+  to.context = from.context;
+  return to;
 }
 
 std::vector<std::vector<int>> use_counts(const Graph& graph) {

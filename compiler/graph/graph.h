@@ -4,6 +4,7 @@
 #include "compiler/graph/diagnose.h"
 #include "compiler/graph/node.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -29,7 +30,7 @@ public:
   const std::vector<Output>& outputs() const { return outputs_; }
 
   // Appends a node; infers its types. A mistake in the operands throws `Error` that points at the current location.
-  Value add(const OpDef& op, std::vector<Value> inputs, Attributes attributes = {});
+  Value add(const OpDef& op, std::vector<Value> inputs, Attributes attributes = {}, Regions regions = {});
   // Appends a copy of `like` (another graph's node) on new inputs, keeping its name, location and types.
   Value copy(const Node& like, std::vector<Value> inputs);
   void add_output(Output output) { outputs_.push_back(std::move(output)); }
@@ -65,6 +66,11 @@ struct Var {
   TensorType type() const { return graph->type(value); }
   Shape shape() const { return type().shape; }
 };
+
+// Of a region: its inputs of role `argument`, in order.
+std::vector<Value> arguments(const Graph&);
+// Each region of each node replaced, innermost first; the graph itself if no node has any.
+Graph map_regions(const Graph&, const std::function<Graph(const Graph&)>&);
 
 // Values used by nodes or outputs, per node and result.
 std::vector<std::vector<int>> use_counts(const Graph&);

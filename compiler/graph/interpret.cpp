@@ -22,7 +22,7 @@ std::vector<Reference> interpret_expansion(const ReferenceArguments& a) {
   }
   const std::vector<Var> results = a.node.op->expand(g, a.node, operands);
   for (size_t i = 0; i < results.size(); ++i) g.add_output({fmt::format("y{}", i), results[i].value, false});
-  auto outputs = interpret(g, inputs, a.seed, a.step).outputs;
+  auto outputs = interpret(g, inputs, a.seed, a.step, a.loop).outputs;
   std::vector<Reference> out;
   for (size_t i = 0; i < results.size(); ++i) out.push_back(std::move(outputs.at(fmt::format("y{}", i))));
   return out;
@@ -79,7 +79,8 @@ std::vector<Reference> interpret_node(const ReferenceArguments& a) {
   return out;
 }
 
-Interpretation interpret(const Graph& g, const std::map<std::string, Reference>& inputs, uint64_t seed, uint64_t step) {
+Interpretation interpret(const Graph& g, const std::map<std::string, Reference>& inputs, uint64_t seed, uint64_t step,
+                         uint64_t loop) {
   std::vector<std::vector<Reference>> values(g.nodes().size());
   for (size_t i = 0; i < g.nodes().size(); ++i) {
     const Node& n = g.nodes()[i];
@@ -98,7 +99,7 @@ Interpretation interpret(const Graph& g, const std::map<std::string, Reference>&
       operands.push_back(&values[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)]);
       types.push_back(g.type(v));
     }
-    values[i] = interpret_node({n, operands, types, seed, step});
+    values[i] = interpret_node({n, operands, types, seed, step, loop});
   }
   Interpretation out;
   for (const Output& o : g.outputs())

@@ -19,7 +19,7 @@ struct Interpretation {
 // `inputs`: every input of the graph by name, data, state and fed draws alike. Throws `Error` if one is missing or has
 // another shape.
 Interpretation interpret(const Graph&, const std::map<std::string, Reference>& inputs, uint64_t seed = 0,
-                         uint64_t step = 0);
+                         uint64_t step = 0, uint64_t loop = 0);
 // One node on given operands: its results.
 std::vector<Reference> interpret_node(const ReferenceArguments&);
 // One element of an elementwise node.

@@ -11,12 +11,14 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace gmc::graph {
 
+class Graph;
 struct OpDef;
 using gmc::to_string;
 
@@ -47,6 +49,9 @@ struct Value {
   auto operator<=>(const Value&) const = default;
 };
 
+// Graphs inside a node, run by it: isolated, they see their arguments only.
+using Regions = std::vector<std::shared_ptr<const Graph>>;
+
 struct Node {
   const OpDef* op = nullptr;
   std::vector<Value> inputs;
@@ -54,6 +59,7 @@ struct Node {
   std::vector<TensorType> types;  // one per result
   std::string name;               // unique in its graph and stable under passes: module scope + op, `fc1/matmul`
   Location location;
+  Regions regions;
 
   bool flag(const std::string& key) const;                             // false if absent
   int64_t integer(const std::string& key) const;                       // must be present

@@ -27,8 +27,16 @@ enum class Category {
   matmul,       // [.., m, k] x [.., k, n], flags `transpose_a`, `transpose_b` for the last two dimensions
   random,       // a named draw: `distribution`, `stream`
   routine,      // a function of the runtime, called with whole tensors
+  loop,         // runs its region a number of times
+  while_loop,   // runs its second region as long as the first says so
+  cond,         // runs one of its two regions
   composite,    // expands to other ops
 };
+
+// Whether an op runs regions.
+constexpr bool is_control(Category c) {
+  return c == Category::loop || c == Category::while_loop || c == Category::cond;
+}
 
 // An f64 tensor of the reference interpreter.
 struct Reference {
@@ -41,6 +49,7 @@ struct ReferenceArguments {
   std::span<const Reference* const> inputs;
   std::span<const TensorType> operand_types;
   uint64_t seed, step;
+  uint64_t loop = 0;  // flattened indices of the loops around
 };
 
 struct VjpArguments {
@@ -103,6 +112,8 @@ struct OpDef {
   int arity;  // operands
   // Result types; throws `Error` with a bare message when operands do not fit.
   std::vector<TensorType> (*infer)(std::span<const TensorType>, const Attributes&);
+  // The same of an op with regions, which has this instead.
+  std::vector<TensorType> (*infer_regions)(std::span<const TensorType>, const Attributes&, const Regions&) = nullptr;
   // What operand `typed` may be; others are refused. Precise rules are in `infer`.
   Dtypes dtypes = floating;
   int typed = 0;
@@ -132,6 +143,6 @@ struct OpDef {
 
 // Types of the results of an op on these operands; throws `Error` with a bare message if their number, their dtypes or
 // what `infer` asks for do not fit.
-std::vector<TensorType> infer_types(const OpDef&, std::span<const TensorType>, const Attributes&);
+std::vector<TensorType> infer_types(const OpDef&, std::span<const TensorType>, const Attributes&, const Regions& = {});
 
 }  // namespace gmc::graph

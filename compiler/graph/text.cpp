@@ -138,7 +138,51 @@ Value parse_ref(Line& line, const Graph& g) {
   return v;
 }
 
-void parse_node(Line& line, Graph& g, const std::vector<const OpDef*>& ops) {
+// Lines of a graph's text that are not empty.
+struct Source {
+  std::vector<std::pair<std::string_view, int>> lines;  // and their numbers
+  size_t next = 0;
+
+  explicit Source(std::string_view text) {
+    for (int number = 1; !text.empty(); ++number) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      const std::string_view line = text.substr(0, end);
+      const size_t begin = line.find_first_not_of(' ');
+      if (begin != std::string_view::npos && line.substr(begin, 2) != "//") lines.emplace_back(line, number);
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+  }
+  bool done() const { return next == lines.size(); }
+  size_t indent() const { return lines[next].first.find_first_not_of(' '); }
+  bool region() const {
+    const std::string_view word = lines[next].first.substr(indent(), 7);
+    return word == "region " || word == "region";
+  }
+  Line line() const { return Line(lines[next].first, lines[next].second); }
+};
+
+constexpr size_t deepest = 64;  // blanks
+
+void parse_body(Source&, Graph&, const std::vector<const OpDef*>&, size_t indent);
+
+// The regions that follow a node at `indent`.
+Regions parse_regions(Source& source, const std::vector<const OpDef*>& ops, size_t indent) {
+  Regions out;
+  while (!source.done() && source.region() && source.indent() > indent) {
+    Line line = source.line();
+    if (source.indent() != indent + 2) line.error("expected {} blanks in front", indent + 2);
+    if (indent >= deepest) line.error("regions are nested more than {} deep", deepest / 2);
+    line.expect("region");
+    auto region = std::make_shared<Graph>(line.word());
+    if (!line.done()) line.error("unexpected text after the region's name");
+    ++source.next;
+    parse_body(source, *region, ops, indent + 2);
+    out.push_back(std::move(region));
+  }
+  return out;
+}
+
+void parse_node(Source& source, Line& line, Graph& g, const std::vector<const OpDef*>& ops, size_t indent) {
   const int64_t id = line.integer();
   if (id != static_cast<int64_t>(g.nodes().size())) line.error("expected node %{}", g.nodes().size());
   line.expect("=");
@@ -175,18 +219,37 @@ void parse_node(Line& line, Graph& g, const std::vector<const OpDef*>& ops) {
     node.location.column = static_cast<int>(line.integer());
   }
   if (!line.done()) line.error("unexpected text after the node");
+  node.regions = parse_regions(source, ops, indent);
   const std::string wanted = node.name;
   const Value added = g.copy(node, std::move(inputs));
   if (g.node(added).name != wanted) line.error("the name '{}' is used twice", wanted);
 }
 
-}  // namespace
+// Nodes and outputs at `indent`, down to a line further out.
+void parse_body(Source& source, Graph& g, const std::vector<const OpDef*>& ops, size_t indent) {
+  while (!source.done() && source.indent() >= indent) {
+    Line line = source.line();
+    if (indent > 0 && source.region()) return;  // the next of the same node
+    if (indent > 0 && source.indent() != indent) line.error("expected {} blanks in front", indent);
+    ++source.next;
+    if (line.accept("%")) {
+      parse_node(source, line, g, ops, indent);
+      continue;
+    }
+    const bool is_state = line.accept("update");
+    if (!is_state) line.expect("output");
+    std::string name = line.quoted();
+    const Value value = parse_ref(line, g);
+    g.add_output({std::move(name), value, is_state});
+    if (!line.done()) line.error("unexpected text after the output");
+  }
+}
 
-std::string print(const Graph& g) {
-  std::string out = fmt::format("graph {}\n", g.entry());
+void print_body(std::string& out, const Graph& g, size_t indent, bool locations) {
+  const std::string blanks(indent, ' ');
   for (size_t i = 0; i < g.nodes().size(); ++i) {
     const Node& n = g.nodes()[i];
-    out += fmt::format("%{} = {}", i, n.op->name);
+    out += fmt::format("{}%{} = {}", blanks, i, n.op->name);
     for (Value v : n.inputs) out += " " + print_ref(g, v);
     if (!n.attributes.empty()) {
       std::vector<std::string> parts;
@@ -196,45 +259,43 @@ std::string print(const Graph& g) {
     std::vector<std::string> types;
     for (const TensorType& t : n.types) types.push_back(to_string(t));
     out += fmt::format(" : {} {}", fmt::join(types, ", "), quote(n.name));
-    if (n.location.line > 0)
+    if (locations && n.location.line > 0)
       out += fmt::format(" @ {}:{}:{}", quote(n.location.file), n.location.line, n.location.column);
     out += '\n';
+    for (const auto& region : n.regions) {
+      out += fmt::format("{}  region {}\n", blanks, region->entry());
+      print_body(out, *region, indent + 2, locations);
+    }
   }
   for (const Output& o : g.outputs())
-    out += fmt::format("{} {} {}\n", o.is_state ? "update" : "output", quote(o.name), print_ref(g, o.value));
+    out += fmt::format("{}{} {} {}\n", blanks, o.is_state ? "update" : "output", quote(o.name), print_ref(g, o.value));
+}
+
+}  // namespace
+
+std::string print(const Graph& g, bool locations) {
+  std::string out = fmt::format("graph {}\n", g.entry());
+  print_body(out, g, 0, locations);
   return out;
 }
 
 Graph parse(std::string_view text, const std::vector<const OpDef*>& ops) {
-  Graph g;
-  bool headed = false;
-  int number = 0;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    Line line(text.substr(0, end), ++number);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.done() || line.accept("//")) continue;
-    if (!headed) {
-      line.expect("graph");
-      g = Graph(line.done() ? "" : line.word());
-      headed = true;
-    } else if (line.accept("%")) {
-      parse_node(line, g, ops);
-    } else {
-      const bool is_state = line.accept("update");
-      if (!is_state) line.expect("output");
-      std::string name = line.quoted();
-      const Value value = parse_ref(line, g);
-      g.add_output({std::move(name), value, is_state});
-      if (!line.done()) line.error("unexpected text after the output");
-    }
-  }
-  if (!headed) fail("graph text is empty: expected 'graph NAME'");
+  Source source(text);
+  if (source.done()) fail("graph text is empty: expected 'graph NAME'");
+  Line line = source.line();
+  line.expect("graph");
+  Graph g(line.done() ? "" : line.word());
+  ++source.next;
+  parse_body(source, g, ops, 0);
   verify(g);
   return g;
 }
 
-void verify(const Graph& g) {
+namespace {
+
+void verify_region(const Graph& g, const std::string& node);
+
+void verify_nodes(const Graph& g) {
   std::set<std::string> names;
   for (size_t i = 0; i < g.nodes().size(); ++i) {
     const Node& n = g.nodes()[i];
@@ -248,12 +309,15 @@ void verify(const Graph& g) {
         fail("node %{} '{}' uses result {} of %{}", i, n.name, v.result, v.node);
       operands.push_back(g.type(v));
     }
+    for (const auto& region : n.regions) verify_region(*region, n.name);
     std::vector<TensorType> types;
     try {
-      types = infer_types(*n.op, operands, n.attributes);
+      types = infer_types(*n.op, operands, n.attributes, n.regions);
     } catch (const Error& e) {
       fail("node %{} '{}': {}", i, n.name, e.what());
     }
+    if (types.size() != n.types.size())
+      fail("node %{} '{}': {} results are written, {} are inferred", i, n.name, n.types.size(), types.size());
     if (types != n.types)
       fail("node %{} '{}': type {} is written, {} is inferred", i, n.name, to_string(n.types.at(0)),
            to_string(types.at(0)));
@@ -264,11 +328,31 @@ void verify(const Graph& g) {
       fail("{} '{}' is given twice", o.is_state ? "update" : "output", o.name);
     if (o.value.node < 0 || static_cast<size_t>(o.value.node) >= g.nodes().size())
       fail("output '{}' names no node", o.name);
+    if (o.value.result < 0 || static_cast<size_t>(o.value.result) >= g.node(o.value).types.size())
+      fail("output '{}' names result {} of '{}'", o.name, o.value.result, g.node(o.value).name);
     if (!o.is_state) continue;
     const Value state = g.find_input(o.name);
     if (state.valid() && !(g.type(state) == g.type(o.value)))
       fail("update '{}': type {} replaces {}", o.name, to_string(g.type(o.value)), to_string(g.type(state)));
   }
+}
+
+void verify_region(const Graph& g, const std::string& node) {
+  verify_nodes(g);
+  for (const Node& n : g.nodes())
+    if (n.op->category == Category::input && n.text("role") != "argument")
+      fail("region '{}' of '{}': the input '{}' is no argument", g.entry(), node, n.text("name"));
+  for (const Output& o : g.outputs())
+    if (o.is_state) fail("region '{}' of '{}' updates the state '{}'", g.entry(), node, o.name);
+}
+
+}  // namespace
+
+void verify(const Graph& g) {
+  verify_nodes(g);
+  for (const Node& n : g.nodes())
+    if (n.op->category == Category::input && n.text("role") == "argument")
+      fail("'{}' is an argument outside a region", n.text("name"));
 }
 
 }  // namespace gmc::graph

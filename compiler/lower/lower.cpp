@@ -41,7 +41,7 @@ public:
   }
 
   Step build(const fusion::PlanKernel& plan) {
-    if (plan.library == fusion::runtime_library) return runtime_call(plan);
+    if (plan.library == fusion::runtime_library || plan.library == fusion::control_library) return whole(plan);
     if (!plan.library.empty()) return library_call(plan);
     step_.kernel.phases.emplace_back();
     for (const auto& ops : plan.regions) add_region(ops);
@@ -331,12 +331,13 @@ private:
     return std::move(step_);
   }
 
-  // Operands and results in the order of the routine.
-  Step runtime_call(const fusion::PlanKernel& plan) {
+  // Operands and results in the order of the op.
+  Step whole(const fusion::PlanKernel& plan) {
     const int op = plan.regions.at(0).at(0);
     const Op& o = view_.ops()[static_cast<size_t>(op)];
     const graph::Node& node = view_.node(op);
-    if (o.category != Category::routine) fail("kernel '{}': the runtime has no '{}'", plan.id, node.op->name);
+    if (fusion::library_of(o.category) != plan.library)
+      fail("kernel '{}': library '{}' has no '{}'", plan.id, plan.library, node.op->name);
     auto add = [&](Value v, Parameter::Mode mode) {
       const graph::TensorType& type = view_.graph().type(v);
       step_.kernel.parameters.push_back({mode, type.dtype, element_count(type.shape), view_.graph().node(v).name});
@@ -346,7 +347,10 @@ private:
     for (Value v : node.inputs) types.push_back(view_.graph().type(v));
     for (const fusion::Access& a : o.operands) add(a.source, Parameter::Mode::in);
     for (size_t r = 0; r < node.types.size(); ++r) add({o.node, static_cast<int32_t>(r)}, Parameter::Mode::out);
-    step_.routine = node.op->routine(node, types);
+    if (graph::is_control(o.category))
+      step_.control = o.node;
+    else
+      step_.routine = node.op->routine(node, types);
     return std::move(step_);
   }
 

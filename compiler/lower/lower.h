@@ -22,6 +22,7 @@ struct Step {
   std::string library;               // empty: generated
   LibraryProduct product;            // of a call of oneDNN
   graph::Routine routine = {};       // of a call of the runtime; without symbol otherwise
+  int32_t control = -1;              // the node with regions that this is: operands and results are `values`
   double work = 0;                   // in additions: whether sharing it among threads pays
 };
 

@@ -2,17 +2,14 @@
 #pragma once
 
 #include "compiler/codegen/compile_kernels.h"
-#include "compiler/lower/lower.h"
 #include "compiler/package/compile.h"
 
 #include <map>
 #include <string>
-#include <vector>
 
 namespace gmc::package {
 
-// Plans memory and fills `out.package`, `out.functions` and the entries' arena sizes. `steps`: per entry of the source.
-void assemble(const Source&, const std::vector<std::vector<lower::Step>>& steps,
-              const std::map<std::string, codegen::KernelCode>&, Compiled& out);
+// Plans memory and fills `out.package`, `out.functions` and the entries' arena sizes.
+void assemble(const Source&, const std::map<std::string, codegen::KernelCode>&, Compiled& out);
 
 }  // namespace gmc::package

@@ -47,6 +47,39 @@ fusion::Plan plan_of(const fusion::View& view, const Options& options) {
   return plan;
 }
 
+// Plans and lowers a graph that has gone through the pipeline, and its regions with it.
+CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Options& options, Timing& timing,
+                            Stopwatch& watch) {
+  CompiledEntry out;
+  out.graph = std::move(graph);
+  out.view = std::make_shared<fusion::View>(*out.graph);
+  out.plan = plan_of(*out.view, options);
+  out.report = fusion::report(*out.view, out.plan);
+  timing.fusion_ms += watch.lap();
+  out.steps = lower::lower(*out.view, out.plan);
+  for (lower::Step& step : out.steps) {
+    if (!step.library.empty()) continue;
+    const int added = codegen::prepare(step.kernel, options.target);
+    step.values.resize(step.values.size() + static_cast<size_t>(added));
+    out.kernels.push_back({step.kernel, codegen::symbol_of(step.kernel)});
+  }
+  timing.lower_ms += watch.lap();
+  // Plans are of entries; regions are planned by the policy.
+  Options inner = options;
+  inner.plans.clear();
+  for (size_t i = 0; i < out.graph->nodes().size(); ++i)
+    for (const auto& region : out.graph->nodes()[i].regions) {
+      out.regions.push_back(compile_graph(region, inner, timing, watch));
+      out.regions.back().node = static_cast<int32_t>(i);
+    }
+  return out;
+}
+
+void collect_kernels(const CompiledEntry& entry, std::vector<codegen::KernelSource>& kernels) {
+  for (const CompiledKernel& k : entry.kernels) kernels.push_back({&k.kernel, k.symbol});
+  for (const CompiledEntry& region : entry.regions) collect_kernels(region, kernels);
+}
+
 }  // namespace
 
 Compiled compile(const Source& source, const Options& options) {
@@ -57,31 +90,17 @@ Compiled compile(const Source& source, const Options& options) {
   out.name = source.name;
   out.target = options.target;
   Stopwatch watch;
-  std::vector<std::vector<lower::Step>> steps;
-  std::vector<codegen::KernelSource> kernels;
   for (const graph::Graph& entry : source.entries) {
-    CompiledEntry compiled;
-    compiled.graph = std::make_shared<graph::Graph>(transform::run_pipeline(entry));
+    auto graph = std::make_shared<graph::Graph>(transform::run_pipeline(entry));
     out.timing.transform_ms += watch.lap();
-    compiled.view = std::make_shared<fusion::View>(*compiled.graph);
-    compiled.plan = plan_of(*compiled.view, options);
-    compiled.report = fusion::report(*compiled.view, compiled.plan);
-    out.timing.fusion_ms += watch.lap();
-    steps.push_back(lower::lower(*compiled.view, compiled.plan));
-    for (lower::Step& step : steps.back()) {
-      if (!step.library.empty()) continue;
-      const int added = codegen::prepare(step.kernel, options.target);
-      step.values.resize(step.values.size() + static_cast<size_t>(added));
-      kernels.push_back({&step.kernel, codegen::symbol_of(step.kernel)});
-      compiled.kernels.push_back({step.kernel, kernels.back().symbol});
-    }
-    out.entries.push_back(std::move(compiled));
-    out.timing.lower_ms += watch.lap();
+    out.entries.push_back(compile_graph(std::move(graph), options, out.timing, watch));
   }
+  std::vector<codegen::KernelSource> kernels;
+  for (const CompiledEntry& entry : out.entries) collect_kernels(entry, kernels);
   auto code = codegen::compile_kernels(kernels, options.target, options.jobs, options.keep_text);
   for (auto& [symbol, kernel] : code) out.objects.push_back({symbol, kernel.object, kernel.llvm_ir, kernel.assembly});
   out.timing.codegen_ms = watch.lap();
-  assemble(source, steps, code, out);
+  assemble(source, code, out);
   out.timing.package_ms = watch.lap();
   const Timing& t = out.timing;
   out.timing.total_ms = t.transform_ms + t.fusion_ms + t.lower_ms + t.codegen_ms + t.package_ms;

@@ -5,6 +5,7 @@
 #include "compiler/fusion/plan.h"
 #include "compiler/graph/graph.h"
 #include "compiler/kernel/kernel.h"
+#include "compiler/lower/lower.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -50,7 +51,10 @@ struct CompiledEntry {
   std::shared_ptr<const fusion::View> view;
   fusion::Plan plan;
   fusion::PlanReport report;
-  std::vector<CompiledKernel> kernels;  // generated ones, in order
+  std::vector<lower::Step> steps;
+  std::vector<CompiledKernel> kernels;  // generated ones, in the order of the steps
+  std::vector<CompiledEntry> regions;   // of the nodes that have some, in order
+  int32_t node = -1;                    // of a region: the node of the graph around that runs it
   int64_t arena_bytes = 0;
 };
 

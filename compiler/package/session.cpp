@@ -122,7 +122,7 @@ TensorMap Session::run(const std::string& name, const TensorMap& given, uint64_t
 std::vector<std::pair<std::string, double>> Session::profile(int entry, const std::vector<const void*>& inputs,
                                                              const std::vector<void*>& outputs, int calls) {
   const execute::Entry& e = impl_->entry(entry);
-  std::vector<uint64_t> times(e.step_count + 1);
+  std::vector<uint64_t> times(e.step_count);
   std::vector<std::pair<std::string, double>> out;
   for (uint64_t i = 0; i < e.step_count; ++i)
     out.emplace_back(impl_->text(execute::step_at(impl_->package(), e.first_step + i).name), 0.0);
@@ -131,8 +131,7 @@ std::vector<std::pair<std::string, double>> Session::profile(int entry, const st
     check(impl_->context->run(static_cast<uint64_t>(entry), 0, static_cast<uint64_t>(call), inputs.data(),
                               outputs.data(), &message, times.data()),
           message);
-    for (size_t i = 0; i < out.size(); ++i)
-      out[i].second += static_cast<double>(times[i + 1] - times[i]) * 1e-6 / calls;
+    for (size_t i = 0; i < out.size(); ++i) out[i].second += static_cast<double>(times[i]) * 1e-6 / calls;
   }
   return out;
 }

@@ -14,6 +14,7 @@ class PackageWriter {
 public:
   uint32_t add_string(const std::string&);
   uint32_t add_buffer(const execute::Buffer&);
+  const execute::Buffer& buffer(uint32_t id) const { return buffers_[id]; }
   // A buffer of the constant space that holds these bytes; equal contents share their place.
   uint32_t add_constant(const std::string& bytes);
   uint32_t add_function(const std::string& symbol);  // equal symbols share an entry

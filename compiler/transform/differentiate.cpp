@@ -1,6 +1,7 @@
 #include "compiler/transform/differentiate.h"
 
 #include "compiler/graph/core_ops.h"
+#include "compiler/transform/pull_back.h"
 #include "runtime/base/error.h"
 
 #include <map>
@@ -18,9 +19,6 @@ std::string scope_of(const std::string& name) {
   return scope.empty() ? "grad" : "grad/" + scope;
 }
 
-std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std::vector<Var>& seeds,
-                           const std::vector<Var>& wrt, std::vector<bool>* reached = nullptr);
-
 std::vector<Var> vjp_of(Graph& g, int32_t id, const std::vector<Var>& gradients) {
   const Node node = g.nodes()[static_cast<size_t>(id)];
   std::vector<Var> inputs, results;
@@ -28,11 +26,15 @@ std::vector<Var> vjp_of(Graph& g, int32_t id, const std::vector<Var>& gradients)
   for (int32_t r = 0; r < static_cast<int32_t>(node.types.size()); ++r) results.push_back({&g, {id, r}});
   g.context.location = node.location;
   g.context.scope = scope_of(node.name);
+  if (node.op->category == Category::loop) return pull_back_scan(g, node, inputs, gradients);
+  if (node.op->category == Category::cond) return pull_back_cond(g, node, inputs, gradients);
   if (node.op->vjp) return node.op->vjp({g, {id, 0}, node, inputs, results, gradients});
   // A composite without a rule: the gradient of its expansion. CSE merges the recomputed values with the forward ones.
   if (node.op->expand) return pull_back(g, node.op->expand(g, node, inputs), gradients, inputs);
   throw Error(diagnose(g, fmt::format("{} has no gradient", node.op->name), node.inputs));
 }
+
+}  // namespace
 
 std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std::vector<Var>& seeds,
                            const std::vector<Var>& wrt, std::vector<bool>* reached) {
@@ -74,8 +76,6 @@ std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std:
   }
   return out;
 }
-
-}  // namespace
 
 std::vector<Var> differentiate(Var y, const std::vector<Var>& wrt, std::vector<bool>* reached) {
   Graph& g = *y.graph;

@@ -1,4 +1,5 @@
 #include "compiler/graph/op.h"
+#include "compiler/graph/text.h"
 #include "compiler/transform/pass.h"
 
 #include <bit>
@@ -24,10 +25,12 @@ graph::Attributes exact(graph::Attributes attributes) {
 }  // namespace
 
 Graph eliminate_common(const Graph& from) {
-  using Key = std::tuple<std::string, std::vector<graph::Value>, graph::Attributes>;
+  // Draws of two regions are told apart by their streams, so regions of one text compute the same.
+  using Key = std::tuple<std::string, std::vector<graph::Value>, graph::Attributes, std::vector<std::string>>;
   std::map<Key, graph::Value> seen;
   return rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
-    Key key{node.op->name, {}, exact(node.attributes)};
+    Key key{node.op->name, {}, exact(node.attributes), {}};
+    for (const auto& region : node.regions) std::get<3>(key).push_back(graph::print(*region, false));
     for (const graph::Var& v : inputs) std::get<1>(key).push_back(v.value);
     auto [it, inserted] = seen.try_emplace(std::move(key));
     if (inserted) it->second = to.copy(node, std::get<1>(it->first));

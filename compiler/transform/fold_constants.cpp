@@ -72,7 +72,8 @@ Graph fold_constants(const Graph& from) {
       const Category source = to.node(v.value).op->category;
       return source == Category::constant || source == Category::literal;
     });
-    if (inputs.empty() || !known || c == Category::random || c == Category::composite) return Replacements{};
+    if (inputs.empty() || !known || c == Category::random || c == Category::composite || !node.regions.empty())
+      return Replacements{};
     if (const auto splat = folded_splat(to, node, inputs)) return Replacements{*splat};
     if (!worth_a_table(node, inputs)) return Replacements{};
     std::vector<Reference> operands;

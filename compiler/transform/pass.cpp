@@ -9,11 +9,13 @@ namespace gmc::transform {
 
 const std::vector<Pass>& passes() {
   static const std::vector<Pass> list{
+      {"merge-loops", "loops that go through the same carries become one", merge_loops},
       {"expand-composites", "composites become primitives", expand_composites},
       {"simplify", "algebraic rewrites, to a fixed point", simplify},
       {"fold-constants", "ops on constants are computed in f64", fold_constants},
       {"legalise-dtypes", "halves are computed in f32 and rounded once; products of other dtypes than f32 become sums",
        legalise_dtypes},
+      {"hoist-invariants", "what does not change from trip to trip leaves its loop", hoist_invariants},
       {"canonicalise-reductions", "reductions become ones over the last dimension, all but the last, or all",
        canonicalise_reductions},
       {"eliminate-common", "equal nodes become one", eliminate_common},
@@ -44,7 +46,7 @@ const Pass& pass_named(const std::string& name) {
 Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, const Graph&)>& after) {
   Graph g = input;
   for (const Pass& pass : passes()) {
-    g = pass.run(g);
+    g = pass.run(graph::map_regions(g, pass.run));
     graph::verify(g);
     if (after) after(pass, g);
   }

@@ -13,13 +13,16 @@ namespace gmc::transform {
 
 using graph::Graph;
 
+Graph merge_loops(const Graph&);              // loops that go through the same carries become one
 Graph expand_composites(const Graph&);        // composites become primitives
 Graph simplify(const Graph&);                 // the rewrites that hang on the ops, to a fixed point
 Graph fold_constants(const Graph&);           // ops on constants, in f64, rounded once where they are used
 Graph legalise_dtypes(const Graph&);          // halves are computed in f32; products of other dtypes become sums
+Graph hoist_invariants(const Graph&);         // what does not change from trip to trip leaves its loop
 Graph canonicalise_reductions(const Graph&);  // reductions over the last dimension, all but the last, or all
 Graph eliminate_common(const Graph&);         // equal nodes become one
-Graph eliminate_dead(const Graph&);           // nodes that reach no output go; data inputs stay, being the interface
+// Nodes that reach no output go, and what of a loop or cond reaches none; data inputs stay, being the interface.
+Graph eliminate_dead(const Graph&);
 
 // Products, and what stands between them, in `low` (f16 or bf16), with casts around them; reductions, norms, losses,
 // optimisers, inputs, outputs and state stay f32 (Micikevicius et al. 2018). See the file for the rule.
@@ -37,11 +40,13 @@ const std::vector<Pass>& optional_passes();
 // One of either.
 const Pass& pass_named(const std::string&);
 
-// Runs the whole pipeline, verifying after each pass. `after`, if given, sees each result.
+// Runs the whole pipeline, each pass on the regions of nodes first, verifying after each pass. `after`, if given, sees
+// each result.
 Graph run_pipeline(const Graph&, const std::function<void(const Pass&, const Graph&)>& after = {});
 
 // Every draw of `names` (all if empty) becomes an input of role `draw`, so that a caller can supply it. Where several
-// scopes hold a draw of one name, the inputs are named `scope/name`.
+// scopes hold a draw of one name, the inputs are named `scope/name`. A draw inside a loop is fed for all trips, their
+// number being a leading dimension; throws `Error` where a while has no limit.
 Graph feed_draws(const Graph&, const std::vector<std::string>& names = {});
 
 // The one rewrite engine: rebuilds a graph in order. `visit` gets each node with its new operands and returns the

@@ -152,7 +152,7 @@ Extent extent_of(const Package* p, const Entry& e, const std::vector<Input>& inp
 
 void print_profile(const Package* p, const Entry& e, const std::vector<uint64_t>& times) {
   for (uint32_t i = 0; i < e.step_count; ++i)
-    fmt::print("{:>10.1f} us  {}\n", static_cast<double>(times[i + 1] - times[i]) / 1e3,
+    fmt::print("{:>10.1f} us  {}\n", static_cast<double>(times[i]) / 1e3,
                string_at(p, step_at(p, e.first_step + i).name));
 }
 
@@ -168,7 +168,7 @@ void call_entry(const Program& program, uint64_t entry, const Arguments& argumen
   const uint64_t seed = arguments.number("--seed", 0, 0, UINT64_MAX),
                  first = arguments.number("--first-step", 0, 0, UINT64_MAX / 2);
   results.begin(extent.calls, extent.rows);
-  std::vector<uint64_t> times(e.step_count + size_t{1});
+  std::vector<uint64_t> times(e.step_count);
   Message message;
   for (uint64_t call = 0; call < extent.calls; ++call) {
     std::vector<const void*> in;

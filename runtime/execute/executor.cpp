@@ -2,6 +2,7 @@
 
 #include "runtime/execute/layout.h"
 #include "runtime/execute/lookup.h"
+#include "runtime/execute/random.h"
 #include "runtime/execute/thread_pool.h"
 
 #include <stdlib.h>
@@ -30,6 +31,13 @@ struct Patch {
   uint32_t operand, buffer;
 };
 
+// An operand of a step in a loop whose buffer moves: in trip i it lies i * stride bytes after `start` in the loop's
+// operand `whole`.
+struct Move {
+  uint32_t operand, whole;
+  int64_t start, stride;
+};
+
 template <class T>
 T* array_of(uint64_t count) {
   return static_cast<T*>(calloc(count ? count : 1, sizeof(T)));
@@ -47,7 +55,11 @@ struct Context::Impl {
   void** operands = nullptr;        // address of each entry of the table of operands
   Patch* patches = nullptr;         // of all entries, one after the other
   uint64_t* first_patch = nullptr;  // of each entry, and the end
+  Move* moves = nullptr;            // of all loops, one after the other
+  uint64_t* first_move = nullptr;   // of each step, and the end
   void** handles = nullptr;         // of library calls, for each step
+  uint64_t* step_times = nullptr;   // of the entry that is running, from its first step on
+  uint64_t first_step = 0;
   Record* records = nullptr;
   uint64_t record_count = 0;
 
@@ -59,6 +71,8 @@ struct Context::Impl {
     free(operands);
     free(patches);
     free(first_patch);
+    free(moves);
+    free(first_move);
     free(handles);
     free(records);
   }
@@ -66,9 +80,12 @@ struct Context::Impl {
   Status set_up(const Options&, Message*);
   Status set_up_calls(const Options&, Message*);
   bool set_up_operands();
+  bool set_up_moves();
   Status bind(const Entry&, uint64_t entry, const void* const* inputs, void* const* outputs, Message*);
   void copy_back(const Entry&, uint64_t entry, void* const* outputs);
+  Status run_steps(uint64_t first, uint64_t count, const RunParameters&, Message*);
   Status run_step(uint64_t index, const RunParameters&, Message*);
+  Status loop(uint64_t index, const RunParameters&, Message*);
   void launch(const Step&, const RunParameters&);
   void copy(const Step&);
   bool matmul(const Step&, void* handle);
@@ -95,7 +112,7 @@ Status Context::Impl::set_up(const Options& options, Message* message) {
   Options mine = options;
   mine.guard = guard;
   if (const Status status = layout.set_up(package, mine, threads, message); status != Status::ok) return status;
-  if (!set_up_operands()) return report(message, Status::memory, "out of memory for tables");
+  if (!set_up_operands() || !set_up_moves()) return report(message, Status::memory, "out of memory for tables");
   if (null_device) return Status::ok;
   if (const Status status = set_up_calls(options, message); status != Status::ok) return status;
   if (!pool.start(threads))
@@ -136,6 +153,41 @@ bool Context::Impl::set_up_operands() {
       patches[at++] = {operand, table_of_operands[operand]};
   });
   first_patch[p->entry_count] = at;
+  return true;
+}
+
+bool Context::Impl::set_up_moves() {
+  const Package* p = package;
+  const auto* table_of_operands = table<uint32_t>(p, p->operands);
+  const auto each_move = [&](uint32_t index, auto&& use) {
+    const Step& s = step_at(p, index);
+    if (s.kind != StepKind::loop) return;
+    const uint64_t end = index + uint64_t{s.control.first} + s.control.second;
+    for (uint32_t i = index + 1; i <= end && i < p->step_count; ++i)
+      for (uint32_t j = 0; j < step_at(p, i).operand_count; ++j) {
+        const uint32_t operand = step_at(p, i).first_operand + j;
+        const Buffer& b = buffer_at(p, table_of_operands[operand]);
+        if (b.loop != index + 1) continue;
+        const Buffer& whole = buffer_at(p, b.view_of - 1);
+        uint32_t k = s.first_operand;
+        while (k < s.first_operand + s.operand_count && table_of_operands[k] != b.view_of - 1) ++k;
+        if (k == s.first_operand + s.operand_count) continue;  // of no entry: validate() refuses it in one
+        const bool indexed = b.space == Space::input || b.space == Space::output;
+        const uint64_t start = indexed ? b.view_offset - whole.view_offset : b.offset - whole.offset;
+        use(Move{operand, k, static_cast<int64_t>(start), b.stride});
+      }
+  };
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < p->step_count; ++i) each_move(i, [&](const Move&) { ++count; });
+  moves = array_of<Move>(count);
+  first_move = array_of<uint64_t>(uint64_t{p->step_count} + 1);
+  if (!moves || !first_move) return false;
+  uint64_t at = 0;
+  for (uint32_t i = 0; i < p->step_count; ++i) {
+    first_move[i] = at;
+    each_move(i, [&](const Move& move) { moves[at++] = move; });
+  }
+  first_move[p->step_count] = at;
   return true;
 }
 
@@ -223,6 +275,45 @@ bool Context::Impl::matmul(const Step& s, void* handle) {
   return !failed.load(std::memory_order_relaxed);
 }
 
+Status Context::Impl::loop(uint64_t index, const RunParameters& parameters, Message* message) {
+  const Step& s = step_at(package, index);
+  const ControlCall& c = s.control;
+  for (uint64_t trip = 0; trip < c.trips; ++trip) {
+    const uint64_t i = c.reverse ? c.trips - 1 - trip : trip;
+    for (uint64_t m = first_move[index]; m < first_move[index + 1]; ++m)
+      operands[moves[m].operand] =
+          static_cast<char*>(operands[moves[m].whole]) + moves[m].start + static_cast<int64_t>(i) * moves[m].stride;
+    if (c.index != none) {
+      const uint32_t operand = s.first_operand + c.index;
+      const uint64_t bytes = buffer_at(package, table<uint32_t>(package, package->operands)[operand]).bytes;
+      memcpy(operands[operand], &i, bytes);  // little endian: the low half comes first
+    }
+    const RunParameters inside{parameters.seed, parameters.step, loop_index(parameters.loop, c.bound, i)};
+    if (c.first) {
+      if (const Status status = run_steps(index + 1, c.first, inside, message); status != Status::ok) return status;
+      if (!*static_cast<const unsigned char*>(operands[s.first_operand + c.predicate])) break;
+    }
+    if (const Status status = run_steps(index + 1 + c.first, c.second, inside, message); status != Status::ok)
+      return status;
+  }
+  return Status::ok;
+}
+
+Status Context::Impl::run_steps(uint64_t first, uint64_t count, const RunParameters& parameters, Message* message) {
+  for (uint64_t i = first; i < first + count; ++i) {
+    const Step& s = step_at(package, i);
+    const uint64_t begin = step_times ? now_ns() : 0;
+    if (const Status status = run_step(i, parameters, message); status != Status::ok) return status;
+    if (step_times) step_times[i - first_step] += now_ns() - begin;
+    if (s.kind == StepKind::loop || s.kind == StepKind::cond) i += s.control.first + s.control.second;
+    if (!guard) continue;
+    if (const int64_t at = layout.damaged(); at >= 0)
+      return report(message, Status::damaged, "step '%s' wrote below the start of buffer %lld",
+                    string_at(package, s.name), static_cast<long long>(at));
+  }
+  return Status::ok;
+}
+
 Status Context::Impl::run_step(uint64_t index, const RunParameters& parameters, Message* message) {
   const Step& s = step_at(package, index);
   switch (s.kind) {
@@ -236,6 +327,14 @@ Status Context::Impl::run_step(uint64_t index, const RunParameters& parameters, 
     if (matmul(s, handles[index])) return Status::ok;
     return report(message, Status::library, "step '%s': the call into %s failed", string_at(package, s.name),
                   libraries->name);
+  case StepKind::loop:
+    return loop(index, parameters, message);
+  case StepKind::cond: {
+    const ControlCall& c = s.control;
+    const bool taken = *static_cast<const unsigned char*>(operands[s.first_operand + c.predicate]) != 0;
+    return taken ? run_steps(index + 1, c.first, parameters, message)
+                 : run_steps(index + 1 + c.first, c.second, parameters, message);
+  }
   }
   return Status::invalid;
 }
@@ -284,16 +383,11 @@ Status Context::run(uint64_t entry, uint64_t seed, uint64_t step, const void* co
   }
   if (m.guard) m.layout.poison();
   if (const Status status = m.bind(e, entry, inputs, outputs, message); status != Status::ok) return status;
-  const RunParameters parameters{seed, step};
-  for (uint32_t i = 0; i < e.step_count; ++i) {
-    if (step_times) step_times[i] = now_ns();
-    if (const Status status = m.run_step(e.first_step + i, parameters, message); status != Status::ok) return status;
-    if (!m.guard) continue;
-    if (const int64_t at = m.layout.damaged(); at >= 0)
-      return report(message, Status::damaged, "step '%s' wrote below the start of buffer %lld",
-                    string_at(m.package, step_at(m.package, e.first_step + i).name), static_cast<long long>(at));
-  }
-  if (step_times) step_times[e.step_count] = now_ns();
+  if (step_times) memset(step_times, 0, e.step_count * sizeof(uint64_t));
+  m.step_times = step_times;
+  m.first_step = e.first_step;
+  if (const Status status = m.run_steps(e.first_step, e.step_count, {seed, step, 0}, message); status != Status::ok)
+    return status;
   if (m.guard) m.copy_back(e, entry, outputs);
   return Status::ok;
 }

@@ -51,8 +51,8 @@ public:
   static void destroy(Context*);
 
   // Runs one entry. `inputs` and `outputs` are dense arrays in the order of the entry's tables; outputs must not
-  // overlap anything else. `step_times`, if given, gets step_count + 1 times in ns: before each step and after the
-  // last. One call at a time for each context.
+  // overlap anything else. `step_times`, if given, gets step_count durations in ns; a step that runs several times
+  // has their sum, a loop or cond that of all it ran. One call at a time for each context.
   Status run(uint64_t entry, uint64_t seed, uint64_t step, const void* const* inputs, void* const* outputs, Message*,
              uint64_t* step_times = nullptr);
 

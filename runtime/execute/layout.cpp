@@ -147,8 +147,8 @@ Status Layout::set_up_guarded(int threads, Message* message) {
   for (uint32_t i = 0; i < p->buffer_count; ++i) {
     const Buffer& b = buffer_at(p, i);
     if (b.view_of == 0 || b.space == Space::state) continue;
-    buffers_[i] =
-        buffers_[b.view_of - 1] + (is_indexed(b) ? b.view_offset : b.offset - buffer_at(p, b.view_of - 1).offset);
+    buffers_[i] = buffers_[b.view_of - 1] + (is_indexed(b) ? b.view_offset - buffer_at(p, b.view_of - 1).view_offset
+                                                           : b.offset - buffer_at(p, b.view_of - 1).offset);
   }
   for (int i = 0; i < threads; ++i) {
     Pages& pages = guarded_[shared + static_cast<uint64_t>(i)];

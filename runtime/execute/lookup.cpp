@@ -122,11 +122,13 @@ private:
         return bad("buffer %u is a view of buffer %u of %u", index, b.view_of - 1, p_->buffer_count);
       const Buffer& whole = buffer_at(p_, b.view_of - 1);
       const bool indexed = b.space == Space::input || b.space == Space::output;
-      const uint64_t at = indexed ? b.view_offset : b.offset - whole.offset;
-      if (whole.view_of != 0 || whole.space != b.space || (indexed && whole.offset != b.offset) ||
+      const uint64_t at = indexed ? b.view_offset - whole.view_offset : b.offset - whole.offset;
+      const bool follows = whole.view_of == 0 || (b.loop != 0 && b.view_of <= index);
+      if (!follows || whole.space != b.space || (indexed && whole.offset != b.offset) ||
           !within(at, b.bytes, whole.bytes))
         return bad("buffer %u is not a part of buffer %u that it is a view of", index, b.view_of - 1);
     }
+    if (b.loop != 0 && !moves_within(b, index)) return false;
     switch (b.space) {
     case Space::arena:
       return in_space(b, index, "arena", p_->arena_bytes);
@@ -139,6 +141,21 @@ private:
       return true;  // checked with the entries that use them
     }
     return bad("buffer %u is in unknown space %u", index, static_cast<uint32_t>(b.space));
+  }
+
+  // The last trip sees the view inside what it is a view of.
+  bool moves_within(const Buffer& b, uint32_t index) {
+    if (b.view_of == 0 || b.loop > p_->step_count || step_at(p_, b.loop - 1).kind != StepKind::loop)
+      return bad("buffer %u moves with step %u, which is no loop", index, b.loop - 1);
+    const Buffer& whole = buffer_at(p_, b.view_of - 1);
+    const bool indexed = b.space == Space::input || b.space == Space::output;
+    const uint64_t at = indexed ? b.view_offset - whole.view_offset : b.offset - whole.offset;
+    const uint64_t trips = step_at(p_, b.loop - 1).control.trips;
+    uint64_t end = 0;
+    if (b.stride < 0 || (trips > 0 && __builtin_mul_overflow(trips - 1, static_cast<uint64_t>(b.stride), &end)) ||
+        __builtin_add_overflow(end, at, &end) || !within(end, b.bytes, whole.bytes))
+      return bad("buffer %u leaves buffer %u in the %llu trips of its loop", index, b.view_of - 1, ull(trips));
+    return true;
   }
 
   bool in_space(const Buffer& b, uint32_t index, const char* space, uint64_t limit) {
@@ -165,6 +182,9 @@ private:
       return true;
     case StepKind::matmul:
       return matmul(s, name, operand_bytes);
+    case StepKind::loop:
+    case StepKind::cond:
+      return control(s, name, operand_bytes);
     }
     return bad("step %u ('%s') is of unknown kind %u", index, name, static_cast<uint32_t>(s.kind));
   }
@@ -182,6 +202,49 @@ private:
         operand_bytes(2) < bytes(c.m, c.n) || (bias && operand_bytes(3) < bytes(c.n, 1)))
       return bad("product '%s': a buffer is smaller than its matrix", name);
     return true;
+  }
+
+  template <class Bytes>
+  bool control(const Step& s, const char* name, Bytes operand_bytes) {
+    const ControlCall& c = s.control;
+    const bool asks = s.kind == StepKind::cond || c.first > 0;
+    if (asks ? c.predicate >= s.operand_count || operand_bytes(c.predicate) < 1 : c.predicate != none)
+      return bad("step '%s' has no operand %u for its predicate", name, c.predicate);
+    if (s.kind == StepKind::loop && !asks && c.trips == endless) return bad("loop '%s' has no end", name);
+    if (c.index == none) return true;
+    if (s.kind == StepKind::loop && c.index < s.operand_count &&
+        (operand_bytes(c.index) == 4 || operand_bytes(c.index) == 8))
+      return true;
+    return bad("step '%s' has no operand %u for its index", name, c.index);
+  }
+
+  // Parts lie inside the steps of what they belong to, and what moves with a loop inside its steps.
+  bool parts(uint64_t first, uint64_t count, uint32_t depth, const char* entry) {
+    if (depth > 64) return bad("entry '%s' nests loops more than 64 deep", entry);
+    for (uint64_t i = first; i < first + count; ++i) {
+      const Step& s = step_at(p_, i);
+      for (uint32_t j = 0; j < s.operand_count; ++j) {
+        const Buffer& b = operand_buffer(s, j);
+        if (b.loop == 0) continue;
+        const Step& loop = step_at(p_, b.loop - 1);
+        bool known = i >= b.loop && i - b.loop < uint64_t{loop.control.first} + loop.control.second;
+        bool found = false;
+        for (uint32_t k = 0; k < loop.operand_count; ++k)
+          found |= table<uint32_t>(p_, p_->operands)[loop.first_operand + k] == b.view_of - 1;
+        if (!known || !found)
+          return bad("entry '%s': step '%s' uses a view that moves with another loop", entry, string_at(p_, s.name));
+      }
+      if (s.kind != StepKind::loop && s.kind != StepKind::cond) continue;
+      const ControlCall& c = s.control;
+      if (uint64_t{c.first} + c.second > first + count - 1 - i)
+        return bad("entry '%s': the parts of step '%s' do not end", entry, string_at(p_, s.name));
+      if (!parts(i + 1, c.first, depth + 1, entry) || !parts(i + 1 + c.first, c.second, depth + 1, entry)) return false;
+      i += uint64_t{c.first} + c.second;
+    }
+    return true;
+  }
+  const Buffer& operand_buffer(const Step& s, uint32_t j) const {
+    return buffer_at(p_, table<uint32_t>(p_, p_->operands)[s.first_operand + j]);
   }
 
   bool entry(const Entry& e) {
@@ -206,7 +269,7 @@ private:
                      string_at(p_, t.name));
       }
     }
-    return true;
+    return parts(e.first_step, e.step_count, 0, name);
   }
 
   const Package* p_;

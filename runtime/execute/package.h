@@ -10,7 +10,7 @@
 namespace gmc::execute {
 
 inline constexpr uint32_t package_magic = 0x31584d47;  // "GMX1"
-inline constexpr uint32_t package_version = 1;
+inline constexpr uint32_t package_version = 2;
 inline constexpr uint32_t max_rank = 8;
 inline constexpr uint32_t none = 0xffffffffu;
 
@@ -18,6 +18,7 @@ inline constexpr uint32_t none = 0xffffffffu;
 struct RunParameters {
   uint64_t seed;
   uint64_t step;
+  uint64_t loop = 0;  // flattened index of the loops around: see random.h
 };
 
 // One phase of a generated kernel over tiles [begin, end). `buffers` are the step's operands in order. `scratch` is
@@ -34,7 +35,7 @@ enum class Space : uint32_t {
 
 // A part of memory that steps work on. Buffers of different calls may overlap; a buffer that shares its contents with
 // another one of the arena, the inputs or the outputs (a slice, a reshape, a result written in place) says so in
-// `view_of`.
+// `view_of`. A view of one that moves moves itself and comes after it.
 struct Buffer {
   Space space;
   uint32_t view_of;  // index + 1 of the buffer (itself no view) that this one is a part of; 0: none
@@ -42,6 +43,10 @@ struct Buffer {
                      // for views too)
   uint64_t view_offset;  // views of inputs and outputs: bytes from the start of the buffer they are a part of; else 0
   uint64_t bytes;
+  // In trip i of a loop, a view that moves lies i * stride bytes further on: a slice of what the loop reads or writes.
+  int64_t stride = 0;
+  uint32_t loop = 0;  // index + 1 of the loop's step; 0: it stays
+  uint32_t padding = 0;
 };
 
 // A named tensor of the interface: a state, an input or an output.
@@ -60,6 +65,8 @@ enum class StepKind : uint32_t {
   launch,  // functions[function] over `tiles` tiles
   copy,    // operand 1 := operand 0 (whole buffers)
   matmul,  // library product: operands A, B, C and, with flag bias, the bias [n]; see MatmulCall
+  loop,    // runs the steps that follow a number of times; see ControlCall
+  cond,    // runs one part of the steps that follow
 };
 
 // Tensor::flags
@@ -75,6 +82,21 @@ struct MatmulCall {
   uint32_t rows_per_tile;  // M is cut into ceil(m / rows_per_tile) tiles, a function of the shape only
 };
 
+inline constexpr uint64_t endless = ~uint64_t{0};
+
+// The steps of the parts follow the step itself, those of the first part first; parts may hold loops and conds again.
+// Operands of a loop are, besides those named here, the buffers that views move over.
+struct ControlCall {
+  uint64_t trips;      // loop: at most this many, or endless
+  uint64_t bound;      // loop: of its index in the flattened one
+  uint32_t first;      // steps of the condition (0: none) of a loop, of the true side of a cond
+  uint32_t second;     // steps of the body of a loop, of the false side of a cond
+  uint32_t predicate;  // operand that says whether another trip is made, or which side is taken: bool; or none
+  uint32_t index;      // loop: operand that each trip's index is written to: i32 or i64; or none
+  uint32_t reverse;    // loop: 1: the index counts down to 0
+  uint32_t padding;
+};
+
 struct Step {
   StepKind kind;
   uint32_t function;       // launch: index of the kernel
@@ -84,6 +106,7 @@ struct Step {
   uint32_t name;    // for profiles and messages: offset of a string such as `k3.fc1/matmul`
   uint32_t serial;  // 1: too little work to share among threads
   MatmulCall matmul;
+  ControlCall control;
 };
 
 struct Entry {

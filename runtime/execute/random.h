@@ -4,6 +4,8 @@
 // counter mode.
 //   key     = (low, high) 32 bits of fold(fold(seed, stream), step)
 //   counter = (low, high) 32 bits of block, then (low, high) 32 bits of the flattened loop index
+// The flattened index is 0 outside loops; trip i of a loop of at most n trips makes it (that around) * n + i, modulo
+// 2^64, with n = 2^32 for a loop without limit.
 // Element e of a draw is word e % 4 of block e / 4. A stream is the 64-bit FNV-1a hash of `entry/scope/draw name`.
 #pragma once
 
@@ -25,6 +27,9 @@ constexpr uint64_t fold(uint64_t a, uint64_t b) {
 }
 
 constexpr uint64_t stream_key(uint64_t seed, uint64_t stream, uint64_t step) { return fold(fold(seed, stream), step); }
+
+inline constexpr uint64_t unbounded_loop = uint64_t{1} << 32;
+constexpr uint64_t loop_index(uint64_t around, uint64_t bound, uint64_t i) { return around * bound + i; }
 
 constexpr uint64_t stream_of(const char* name) {
   uint64_t h = 0xcbf29ce484222325u;

@@ -110,17 +110,16 @@ TEST(Executor, ThreadsGuardAndMemoryChangeNothing) {
   EXPECT_EQ(run_twice(options), expected);
 }
 
-TEST(Executor, TellsWhenEachStepBegan) {
+TEST(Executor, TellsHowLongEachStepTook) {
   PackageBuilder b = model();
   Opened model(b.finish(), functions);
   const auto x = ramp();
   std::vector<float> y(count), w(count);
   const void* inputs[] = {x.data()};
   void* outputs[] = {y.data(), w.data()};
-  uint64_t times[4] = {};
+  uint64_t times[3] = {};
   ASSERT_EQ(model->run(0, 0, 0, inputs, outputs, nullptr, times), Status::ok);
-  EXPECT_GT(times[0], 0u);
-  EXPECT_TRUE(std::is_sorted(times, times + 4));
+  for (const uint64_t ns : times) EXPECT_GT(ns, 0u);
 }
 
 TEST(Executor, NullDeviceRecords) {

@@ -61,6 +61,19 @@ public:
     package_.function_count = std::max(package_.function_count, function + 1);
     return s;
   }
+  // A part of `of` that moves by `stride` bytes with each trip of the loop that is the `loop`-th step.
+  uint32_t slice(uint32_t of, uint64_t bytes, int64_t stride, uint32_t loop) {
+    const uint32_t b = view(of, 0, bytes);
+    buffers_[b].stride = stride;
+    buffers_[b].loop = loop + 1;
+    return b;
+  }
+  Step& control(StepKind kind, const std::string& name, const ControlCall& call,
+                std::initializer_list<uint32_t> operands) {
+    Step& s = step(kind, name, operands);
+    s.control = call;
+    return s;
+  }
   Step& copy(const std::string& name, uint32_t from, uint32_t to) { return step(StepKind::copy, name, {from, to}); }
   Step& matmul(const std::string& name, const MatmulCall& call, std::initializer_list<uint32_t> operands) {
     Step& s = step(StepKind::matmul, name, operands);

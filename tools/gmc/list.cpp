@@ -40,6 +40,10 @@ const char* category_name(graph::Category c) {
     return "product";
   case Category::random:
     return "random";
+  case Category::loop:
+  case Category::while_loop:
+  case Category::cond:
+    return "control";
   case Category::composite:
     return "composite";
   }

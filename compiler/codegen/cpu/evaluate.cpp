@@ -19,7 +19,12 @@ Evaluator::Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const
     : builder_(builder), target_(target), kernel_(kernel), region_(region), spans_(kernel::spans_of(region)) {
   VectorMath math(entry, target_.lanes, target_);
   for (const Instruction& in : region.body) {
-    if (in.kind == Kind::random) keys_[in.stream] = math.stream_key(run, in.stream);
+    if (in.kind == Kind::random) {
+      keys_[in.stream] = math.stream_key(run, in.stream);
+      // The third field of execute::RunParameters.
+      Value* loop = entry.CreateConstInBoundsGEP1_64(entry.getInt64Ty(), run, 2);
+      loop_ = entry.CreateAlignedLoad(entry.getInt64Ty(), loop, llvm::Align(8));
+    }
     if (in.parameter < 0 || parameters_.count(in.parameter)) continue;
     Value* slot = entry.CreateConstInBoundsGEP1_64(entry.getPtrTy(), buffers, static_cast<uint64_t>(in.parameter));
     parameters_[in.parameter] = entry.CreateLoad(entry.getPtrTy(), slot);
@@ -204,11 +209,11 @@ Value* Evaluator::draw(const Instruction& in, Span span) {
   Value* first = offset(in.access, span == Span::full);
   Value* words = nullptr;
   if (span == Span::full && in.access.strides.back() == 1) {
-    words = math.philox_words(key, first);
+    words = math.philox_words(key, first, loop_);
   } else {
     Value* elements = splat(first);
     if (span == Span::full) elements = builder_.CreateAdd(elements, lane_offsets(in.access.strides.back()));
-    words = math.philox_words_at(key, elements);
+    words = math.philox_words_at(key, elements, loop_);
   }
   return in.function == "normal" ? math.normal_from_bits(words) : math.uniform_from_bits(words);
 }

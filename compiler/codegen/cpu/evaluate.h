@@ -70,6 +70,7 @@ private:
   std::vector<kernel::Span> spans_;
   std::map<int, llvm::Value*> kept_, seen_, parameters_;
   std::map<uint64_t, llvm::Value*> keys_;
+  llvm::Value* loop_ = nullptr;            // the flattened index of the loops around
   std::vector<llvm::Value*> row_indices_;  // of the current row, per row axis
   Point point_;
 };
