@@ -111,8 +111,8 @@ Tensor custom_gradient(At y, const std::vector<Tensor>& x, const std::function<s
   const std::vector<Tensor> pieces = vjp(call.result(seed));
   if (pieces.size() != x.size()) call.fail(fmt::format("expected {} gradients, got {}", x.size(), pieces.size()));
   for (const Tensor& t : pieces) {
-    dsl::current("custom_gradient", dsl::place_of(y.where())).check(t, "custom_gradient", dsl::place_of(y.where()));
-    all.push_back({&g, t.value()});
+    const graph::Location at = dsl::place_of(y.where());
+    all.push_back({&g, dsl::current("custom_gradient", at).adopt(t, "custom_gradient", at).value()});
   }
   return call.result(graph::apply(ops::custom_gradient_op, std::move(all)));
 }

@@ -2,6 +2,8 @@
 #include "compiler/graph/text.h"
 #include "compiler/transform/pass.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <tuple>
 
