@@ -100,7 +100,7 @@ namespace gmc {
 
 Tensor straight_through(At value, At gradient_to) { return ops::binary(ops::straight_through_op, value, gradient_to); }
 
-Tensor custom_gradient(At y, const std::vector<Tensor>& x, const std::function<std::vector<Tensor>(Tensor)>& vjp) {
+Tensor custom_gradient(At y, const std::vector<Tensor>& x, const Callback<std::vector<Tensor>(Tensor)>& vjp) {
   std::vector<At> operands{y};
   for (const Tensor& t : x) operands.emplace_back(t, y.where());
   const ops::Call call("custom_gradient", operands);

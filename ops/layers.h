@@ -2,9 +2,9 @@
 // are [n, channels, spatial..].
 #pragma once
 
+#include "compiler/dsl/callback.h"
 #include "compiler/dsl/location.h"
 
-#include <functional>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -146,6 +146,6 @@ Tensor gumbel_softmax(const std::string& name, At logits, double temperature = 1
 // The first operand's value, with the gradient going to the second.
 Tensor straight_through(At value, At gradient_to);
 // `y` as a function of `x` with the gradient that `vjp` builds from the gradient of y (one tensor per x).
-Tensor custom_gradient(At y, const std::vector<Tensor>& x, const std::function<std::vector<Tensor>(Tensor)>& vjp);
+Tensor custom_gradient(At y, const std::vector<Tensor>& x, const Callback<std::vector<Tensor>(Tensor)>& vjp);
 
 }  // namespace gmc

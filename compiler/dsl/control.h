@@ -14,12 +14,13 @@
 // Draws are those of their name and of the trip. Inputs, outputs and updates stand outside.
 #pragma once
 
+#include "compiler/dsl/callback.h"
 #include "compiler/dsl/location.h"
 
 #include <array>
 #include <concepts>
 #include <cstdint>
-#include <functional>
+
 #include <memory>
 #include <source_location>
 #include <string>
@@ -67,7 +68,7 @@ Over<sizeof...(T)> over(const T&... values) {
 namespace dsl {
 
 using Tensors = std::vector<Tensor>;
-using Body = std::function<Tensors(const Tensors&)>;
+using Body = Callback<Tensors(const Tensors&)>;
 
 // A loop that was captured and is not in the graph yet: what is collected is said afterwards.
 class CapturedLoop;
@@ -168,7 +169,7 @@ template <size_t N, class F>
 Loop<N> loop(int64_t trips, const Carry<N>& carries, F&& body,
              std::source_location where = std::source_location::current()) {
   static_assert(dsl::takes<F&, N> || dsl::takes<F&, N + 1>, "the body of a loop takes its carries");
-  const dsl::Body run = [&](const dsl::Tensors& x) { return dsl::carries_of<N>(dsl::call_with_index<N>(body, x)); };
+  const auto run = [&](const dsl::Tensors& x) { return dsl::carries_of<N>(dsl::call_with_index<N>(body, x)); };
   return Loop<N>(dsl::capture_loop(trips, dsl::to_vector(carries.values), run, dsl::location_of(where)));
 }
 
@@ -181,7 +182,7 @@ auto scan(const Over<M>& over, const Carry<N>& carries, F&& body,
                 "the body of a scan takes a slice of each input and its carries");
   using R = std::remove_cvref_t<decltype(dsl::call_with_index<M + N>(body, std::declval<const dsl::Tensors&>()))>;
   constexpr size_t stacks = dsl::Stacks<R>::value;
-  const dsl::Body run = [&](const dsl::Tensors& x) {
+  const auto run = [&](const dsl::Tensors& x) {
     // Slices come before carries where people write them.
     dsl::Tensors ordered{x[0]};
     ordered.insert(ordered.end(), x.begin() + 1 + N, x.end());
@@ -207,8 +208,8 @@ std::array<Tensor, N> while_loop(const Carry<N>& carries, C&& condition, F&& bod
                                  std::source_location where = std::source_location::current()) {
   static_assert(dsl::takes<C&, N> || dsl::takes<C&, N + 1>, "the condition of a while takes its carries");
   static_assert(dsl::takes<F&, N> || dsl::takes<F&, N + 1>, "the body of a while takes its carries");
-  const dsl::Body ask = [&](const dsl::Tensors& x) { return dsl::Tensors{dsl::call_with_index<N>(condition, x)}; };
-  const dsl::Body run = [&](const dsl::Tensors& x) { return dsl::carries_of<N>(dsl::call_with_index<N>(body, x)); };
+  const auto ask = [&](const dsl::Tensors& x) { return dsl::Tensors{dsl::call_with_index<N>(condition, x)}; };
+  const auto run = [&](const dsl::Tensors& x) { return dsl::carries_of<N>(dsl::call_with_index<N>(body, x)); };
   return dsl::to_array<N>(dsl::place_while(dsl::to_vector(carries.values), ask, run, limit, dsl::location_of(where)));
 }
 

@@ -244,6 +244,7 @@ void Block::emit_loop(const lower::Step& step) {
     carries.push_back(place_of({step.control, static_cast<int32_t>(k)}));
     if (const int begin = place_of(step.values[k]); begin != carries[k]) schedule_.copy(begin, carries[k]);
   }
+  if (parts.trips == 0) return;
   const graph::Graph& body = *regions.back()->graph;
   const int index = schedule_.arena(byte_size(body.type(graph::arguments(body)[0]).dtype, {}));
   operands.push_back(index);

@@ -51,8 +51,13 @@ bool carries(const graph::Graph& g, const lower::Step& step, Value old, Value re
 
 bool reads_where_it_writes(const graph::Graph& g, const lower::Step& step, Value old, Value result) {
   if (step.control >= 0) return carries(g, step, old, result);
-  if (!step.library.empty() || step.kernel.phases.size() != 1) return false;
+  if (!step.library.empty() || step.kernel.phases.empty()) return false;
   auto holds = [&](int parameter, Value v) { return step.values[static_cast<size_t>(parameter)] == v; };
+  // Later phases combine partial results, and see neither.
+  for (size_t p = 1; p < step.kernel.phases.size(); ++p)
+    for (const kernel::Region& region : step.kernel.phases[p].regions)
+      for (const Instruction& in : region.body)
+        if (in.parameter >= 0 && (holds(in.parameter, old) || holds(in.parameter, result))) return false;
   for (const kernel::Region& region : step.kernel.phases[0].regions) {
     bool reads = false, writes = false;
     const kernel::Access *read = nullptr, *write = nullptr;

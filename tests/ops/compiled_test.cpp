@@ -131,21 +131,10 @@ TEST_P(CompiledOp, agrees_in_every_dtype) {
   check(trial, "greedy");
 }
 
-// Batches of products and products of nothing are not generated.
-bool needs_other_products(const OpDef& op) {
-  Trial trial;
-  add_samples(op, trial, true);
-  const Graph g = transform::expand_composites(trial.graph);
-  return std::any_of(g.nodes().begin(), g.nodes().end(), [&](const Node& n) {
-    const auto is_other = [&](Value v) { return g.type(v).shape.size() > 2 || element_count(g.type(v).shape) == 0; };
-    return n.op == &matmul_op && std::any_of(n.inputs.begin(), n.inputs.end(), is_other);
-  });
-}
-
 std::vector<const OpDef*> compiled_ops() {
   std::vector<const OpDef*> out;
   for (const OpDef* op : ops::registry())
-    if (op->samples && !needs_other_products(*op)) out.push_back(op);
+    if (op->samples) out.push_back(op);
   return out;
 }
 constexpr auto name_of_op = [](const auto& op) { return std::string(op.param->name); };
