@@ -1,5 +1,5 @@
-// A reference to something that can be called, for as long as the call that takes it. <functional> would be a fifth of what
-// compiling a model costs.
+// A reference to something that can be called, for as long as the call that takes it. <functional> would be a fifth of
+// what compiling a model costs.
 #pragma once
 
 #include <concepts>
