@@ -76,18 +76,24 @@ Value* DoubleMath::erf(Value* x) {
 }
 
 Value* DoubleMath::gelu(Value* x) {
-  // x Phi(x), with Phi(x) = (1 + erf(x / sqrt 2)) / 2 near 0, and Phi(-x) = e^(-x^2/2) scaled_erfc(x / sqrt 2) / 2.
-  Value* bounded = at_least(x, -40);  // x Phi(x) rounds to -0 there
-  Value* size = at_most(abs(bounded), 40);
-  Value* t = b_.CreateFMul(size, real(x, 0x1.6a09e667f3bcdp-1));
-  Value* near = fma(copysign(small_erf(t), x), real(x, 0.5), real(x, 0.5));
+  // x Phi(x), with Phi(x) = (1 + erf(x / sqrt 2)) / 2 near 0. Further out s Phi(-s) = H(s) e^(-s^2/2), where H tends to
+  // 1 / sqrt(2 pi), and s Phi(s) is s less that.
+  Value* size = at_most(abs(x), 40);  // s Phi(-s) rounds to 0 there
+  Value* phi = small_erf(b_.CreateFMul(size, real(x, 0x1.6a09e667f3bcdp-1)));
+  Value* near = b_.CreateFMul(x, fma(copysign(phi, x), real(x, 0.5), real(x, 0.5)));
+  // H in (s - 4) / (s + 4) for 0.707 <= s <= 40, relative error below 2^-54.
+  Value* u = b_.CreateFDiv(b_.CreateFSub(size, real(x, 4)), b_.CreateFAdd(size, real(x, 4)));
+  Value* h =
+      polynomial(u, {0x1.82b4bb8c94dcep-2,  0x1.2dda040d62d0ep-4,   -0x1.c41d6bcaf84e2p-4,  0x1.9adc525a90227p-4,
+                     -0x1.024df8efd4569p-4, 0x1.b0ffe01db9d9bp-6,   -0x1.691976f8a258bp-8,  -0x1.e4abd3e16ea7ap-11,
+                     0x1.ce76f60504e39p-11, -0x1.99fef43f0b06ep-15, -0x1.e8a4c10fd7c3cp-14, 0x1.16cf09a247ac0p-16,
+                     0x1.2cd65540659a3p-16, -0x1.5d425fa2cf9f1p-19, -0x1.b7dc4f8362ff4p-19, 0x1.a80073b5f5f38p-23,
+                     0x1.5e1b47108bb25p-21, 0x1.d7996127b72bbp-25,  -0x1.13bde85e55560p-23, -0x1.09285d94c684ap-25,
+                     0x1.97c8393df572ep-26, 0x1.b5afc09835a73p-28,  -0x1.dd310d4284489p-29});
   const Exponential e = gauss(size, -0.5);
-  Value* tail = b_.CreateFMul(e.mantissa, b_.CreateFMul(scaled_erfc(t), real(x, 0.5)));
-  Value* phi = b_.CreateFSub(real(x, 1), scale(tail, e.exponent));
-  phi = b_.CreateSelect(is_less(t, 0.5), near, phi);
-  // The tail is scaled last: Phi is subnormal where the product is still normal.
-  Value* negative = b_.CreateAnd(is_less(x, 0), b_.CreateNot(is_less(t, 0.5)));
-  return b_.CreateSelect(negative, scale(b_.CreateFMul(bounded, tail), e.exponent), b_.CreateFMul(bounded, phi));
+  Value* rest = scale(b_.CreateFMul(e.mantissa, h), e.exponent);
+  Value* far = b_.CreateSelect(is_less(x, 0), b_.CreateFNeg(rest), b_.CreateFSub(x, rest));
+  return b_.CreateSelect(is_less(size, 0.7071), near, far);
 }
 
 Value* DoubleMath::erfinv(Value* x) {
