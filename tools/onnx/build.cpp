@@ -42,6 +42,10 @@ Var reduce_kept(Var x, const std::string& monoid, const std::vector<int64_t>& ax
   return axes.empty() ? x : keep_axes(graph::reduce(x, monoid, axes), x.shape(), axes);
 }
 
+void check_table(int64_t rows, int64_t columns) {
+  if (checked_mul(rows, columns) > (int64_t{1} << 24)) unsupported("a table of {} x {}", rows, columns);
+}
+
 int64_t product_of(const Shape& shape, size_t from, size_t to) {
   return element_count(Shape(shape.begin() + static_cast<ptrdiff_t>(from), shape.begin() + static_cast<ptrdiff_t>(to)));
 }

@@ -178,7 +178,7 @@ std::vector<Value> split(Call& c) {
   List sizes = c.integers("split", 1).value_or(List());
   if (sizes.empty()) {
     const int64_t parts = c.integer("num_outputs", std::ssize(c.node.outputs));
-    if (parts < 1) fail("{} parts", parts);
+    if (parts < 1 || parts > std::ssize(c.node.outputs)) fail("{} parts", parts);
     const int64_t size = (extent + parts - 1) / parts;  // the last may be smaller
     for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::clamp<int64_t>(extent - i * size, 0, size));
   }

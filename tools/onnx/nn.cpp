@@ -29,14 +29,18 @@ std::vector<Value> gemm(Call& c) {
 
 // ---- windows -------------------------------------------------------------------------------------------------------
 
+constexpr int64_t most = int64_t{1} << 40;  // beyond any size that fits into memory
+
 // Where the windows of a convolution or pooling lie: per spatial dimension.
 struct Grid {
   List kernel, stride, dilation, low, high;
   size_t rank() const { return kernel.size(); }
-  int64_t reach(size_t i) const { return checked_add(checked_mul(kernel[i] - 1, dilation[i]), 1); }
+  int64_t reach(size_t i) const {
+    const int64_t elements = checked_add(checked_mul(kernel[i] - 1, dilation[i]), 1);
+    if (elements > most) fail("a window of {} elements", elements);
+    return elements;
+  }
 };
-
-constexpr int64_t most = int64_t{1} << 40;  // beyond any size that fits into memory
 
 List list_of(Call& c, const char* name, size_t count, int64_t otherwise, int64_t least) {
   List out = c.integers(name, List(count, otherwise));
@@ -189,6 +193,7 @@ std::vector<Value> conv_transpose(Call& c) {
     fail("attribute 'output_shape' has {} numbers, expected {}", wanted.size(), rank);
   for (size_t i = 0; i < rank; ++i) {
     int64_t low = pads[i], high = pads[i + rank];
+    if (checked_mul(g.stride[i], extents[i]) > most) fail("{} elements in steps of {}", extents[i], g.stride[i]);
     const int64_t whole = g.stride[i] * (extents[i] - 1) + more[i] + g.reach(i);
     const bool same = automatic.starts_with("SAME");
     if (!wanted.empty() || same) {
@@ -272,7 +277,7 @@ Var counts(Call& c, const Grid& g, DType dtype) {
   Var out = c.constant(1, dtype);
   for (size_t i = 0; i < g.rank(); ++i) {
     const int64_t count = (extents[i] + g.low[i] + g.high[i] - g.reach(i)) / g.stride[i] + 1;
-    if (count > 1'000'000) unsupported("{} windows along a dimension", count);
+    check_table(count, g.kernel[i]);
     // What rounding up added to the padding does not count.
     const int64_t high = automatic.starts_with("SAME") ? g.high[i] : automatic == "VALID" ? 0 : pads[i + g.rank()];
     const int64_t first = with_pads ? -g.low[i] : 0, last = extents[i] + (with_pads ? high : 0);
@@ -346,7 +351,7 @@ std::vector<Value> max_unpool(Call& c) {
   const List stride = list_of(c, "strides", extents.size(), 1, 1), pads = list_of(c, "pads", 2 * extents.size(), 0, 0);
   Shape inner{from[0], from[1]};
   for (size_t i = 0; i < extents.size(); ++i)
-    inner.push_back((extents[i] - 1) * stride[i] + kernel[i] - pads[i] - pads[i + extents.size()]);
+    inner.push_back(checked_mul(extents[i] - 1, stride[i]) + kernel[i] - pads[i] - pads[i + extents.size()]);
   // Indices count in the tensor without the extents that a third operand asks for.
   Shape to = inner;
   if (c.has(2)) to = c.integers(2);

@@ -30,6 +30,7 @@ Var placed(Call& c, Var v, Var x) {
   if (from.size() != to.size() || block < 1 || from[d] != (to[d] + block - 1) / block)
     fail("scales {} in blocks of {} for {}", to_string(from), block, to_string(to));
   // Each scale repeated for its block.
+  check_table(to[d], 1);
   std::vector<int64_t> at;
   for (int64_t i = 0; i < to[d]; ++i) at.push_back(i / block);
   return take(v, at, axis);

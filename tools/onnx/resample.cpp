@@ -99,6 +99,7 @@ Var resize_axis(Var x, int64_t axis, const Method& m, const Axis& a) {
   for (int64_t o = 0; o < a.to; ++o) {
     all.push_back(taps(m, a, place(m, a, o)));
     width = std::max(width, all.back().weights.size());
+    check_table(a.to, static_cast<int64_t>(width));
   }
   Var out;
   const auto rank = std::ssize(x.shape());

@@ -11,6 +11,7 @@ constexpr int64_t longest = 8192;
 
 // sin or cos of 2 pi i k / n, [count, bins].
 Var waves(Call& c, int64_t count, int64_t bins, int64_t n, bool sine, DType dtype) {
+  check_table(count, bins);
   std::vector<double> values;
   for (int64_t i = 0; i < count; ++i)
     for (int64_t k = 0; k < bins; ++k) {
@@ -105,6 +106,7 @@ std::vector<Value> mel_weights(Call& c) {
   const int64_t rows = length / 2 + 1;
   if (bins < 1 || length < 1 || !(rate > 0) || bins > 100000 || rows > 100000)
     fail("{} bands of {} at {}", bins, length, rate);
+  check_table(rows, bins);
   const auto mel = [](double f) { return 2595 * std::log10(1 + f / 700); };
   const double low = mel(low_hertz), step = (mel(high_hertz) - low) / static_cast<double>(bins + 2);
   std::vector<int64_t> edges;
