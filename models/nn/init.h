@@ -1,7 +1,10 @@
-// Initialisers of states: how values are drawn is compiler/dsl/initialiser.h.
+// Initialisers of states: how values are drawn is compiler/dsl/initialiser.h. Those of a shape are for weights [out,
+// in, kernel..], whose fans are in * kernel.. and out * kernel.., as in torch.nn.init.
 #pragma once
 
+#include "compiler/dsl/callback.h"
 #include "compiler/dsl/initialiser.h"
+#include "compiler/dsl/module.h"
 
 namespace gmc::init {
 
@@ -11,5 +14,21 @@ inline Initialiser ones() { return constant(1); }
 // In [low, high).
 inline Initialiser uniform(double low, double high) { return {Initialiser::Kind::uniform, low, high}; }
 inline Initialiser normal(double mean, double deviation) { return {Initialiser::Kind::normal, mean, deviation}; }
+
+// Each throws `Error` for a shape of fewer than 2 dimensions.
+
+// Uniform in +-1 / sqrt(fan in): what PyTorch's linear and convolutional layers start with, weights and biases.
+Initialiser fan_in(const Shape& weight);
+// Uniform in +-gain sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010, equation 16); normal of the same variance.
+Initialiser xavier_uniform(const Shape& weight, double gain = 1);
+Initialiser xavier_normal(const Shape& weight, double gain = 1);
+// Uniform in +-gain sqrt(3 / fan in) (He et al. 2015, section 2.2; gain sqrt(2) is that of ReLU); normal of the same
+// variance.
+Initialiser kaiming_uniform(const Shape& weight, double gain = 1.4142135623730951);
+Initialiser kaiming_normal(const Shape& weight, double gain = 1.4142135623730951);
+
+// All parameters of the module that have at least 2 dimensions start so, whatever their layers say. To be called before
+// the module is given to a program; throws `Error` afterwards.
+void matrices(const Part& module, const Callback<Initialiser(const Shape&)>& start);
 
 }  // namespace gmc::init

@@ -1,0 +1,73 @@
+// RealNVP (Dinh, Sohl-Dickstein & Bengio 2017) on vectors: affine couplings with alternating halves.
+#include <gmc/gmc.h>
+
+#include <cmath>
+#include <numbers>
+using namespace gmc;
+
+struct Config {
+  int64_t batch = 128, x = 64, h = 256, layers = 6;
+  double lr = 1e-3, wd = 0, clip = 0;
+  std::vector<double> betas{0.9, 0.999};
+  GMC_FIELDS(batch, x, h, layers, lr, wd, clip, betas)
+};
+
+struct RealNvp {
+  std::vector<Sequential> nets;
+  GMC_PARTS(nets)
+
+  explicit RealNvp(const Config& c) {
+    const int64_t n = c.x / 2;
+    for (int64_t i = 0; i < c.layers; ++i)
+      nets.emplace_back(Linear(n, c.h), Relu(), Linear(c.h, c.h), Relu(), Linear(c.h, 2 * n));
+  }
+
+  // The half that layer i keeps, and the half that it moves; and both put together again.
+  static std::pair<Tensor, Tensor> halves(Tensor x, size_t i) {
+    const auto half = chunk(x, 2, 1);
+    return {half[i % 2], half[1 - i % 2]};
+  }
+  static Tensor whole(Tensor kept, Tensor moved, size_t i) {
+    return i % 2 == 0 ? concat({kept, moved}, 1) : concat({moved, kept}, 1);
+  }
+  // Log-scale and shift of what is moved.
+  std::pair<Tensor, Tensor> coupling(Tensor kept, size_t i) const {
+    const auto st = chunk(nets[i](kept), 2, 1);
+    return {tanh(st[0]), st[1]};
+  }
+
+  Tensor loss(Tensor x) const {  // negative log-likelihood, bits per dimension
+    Tensor logdet = full({x.dim(0)}, 0);
+    for (size_t i = 0; i < nets.size(); ++i) {
+      auto [kept, moved] = halves(x, i);
+      auto [s, t] = coupling(kept, i);
+      x = whole(kept, moved * exp(s) + t, i);
+      logdet = logdet + sum(s, {1});
+    }
+    Tensor logp = -0.5 * sum(square(x) + std::log(2 * std::numbers::pi), {1}) + logdet;
+    return -mean(logp) / (static_cast<double>(x.dim(1)) * std::numbers::ln2);
+  }
+
+  Tensor inverse(Tensor x) const {
+    for (size_t i = nets.size(); i-- > 0;) {
+      auto [kept, moved] = halves(x, i);
+      auto [s, t] = coupling(kept, i);
+      x = whole(kept, (moved - t) * exp(-s), i);
+    }
+    return x;
+  }
+};
+
+GMC_MODEL("flow-realnvp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .x = 784, .h = 1024, .layers = 8}}})
+(Program& p, const Config& c) {
+  RealNvp net(c);
+  p.state(net);
+
+  p.entry("step", [&] {
+    Tensor loss = net.loss(input("x", f32, {c.batch, c.x}));
+    minimize(loss, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
+    output("loss", loss);
+  });
+  p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.x}))); });
+  p.entry("sample", [&] { output("samples", net.inverse(normal("z", {64, c.x}))); });
+}

@@ -1,0 +1,30 @@
+// Attention of several heads (Vaswani et al. 2017, section 3.2.2), with PyTorch's weights.
+#pragma once
+
+#include "compiler/dsl/location.h"
+#include "compiler/dsl/module.h"
+#include "models/nn/linear.h"
+
+#include <cstdint>
+#include <source_location>
+
+namespace gmc {
+
+// in_proj_weight [3 d, d] and in_proj_bias [3 d] make queries, keys and values, out_proj is Linear(d, d). The first
+// starts as Xavier's, biases start from 0, as in PyTorch's nn.MultiheadAttention.
+struct MultiheadAttention {
+  Parameter in_proj_weight, in_proj_bias;
+  Linear out_proj;
+  int64_t heads;
+  GMC_PARTS(in_proj_weight, in_proj_bias, out_proj)
+
+  // Throws `Error` unless the heads divide d.
+  MultiheadAttention(int64_t d, int64_t heads, std::source_location made = std::source_location::current());
+
+  // x [n, t, d] attends to itself; `causal`: each place to those up to it.
+  Tensor operator()(At x, bool causal = false) const;
+  // x [n, t, d] attends to memory [n, s, d].
+  Tensor across(At x, At memory) const;
+};
+
+}  // namespace gmc
