@@ -113,6 +113,8 @@ Tensors adopted(Capture& capture, const Tensors& given, const std::string& what,
 
 // A carry has one type, from the first trip to the last.
 void check_carries(const std::string& what, const Tensors& begin, const Tensors& next, const Location& at) {
+  if (next.size() < begin.size())
+    throw Error(diagnose(at, fmt::format("{}: {} carries become {}", what, begin.size(), next.size())));
   for (size_t k = 0; k < begin.size(); ++k) {
     const TensorType from = type_of(begin[k]), to = type_of(next[k]);
     if (from == to) continue;
@@ -144,6 +146,8 @@ std::shared_ptr<const CapturedLoop> capture_loop(int64_t trips, const Tensors& c
   auto loop = std::make_shared<CapturedLoop>(capture, adopted(capture, carries, "loop", at), trips, at);
   loop->next = loop->regions.add("body", loop_arguments(loop->carries), body);
   check_carries("loop", loop->carries, loop->next, at);
+  if (loop->next.size() > carries.size())
+    throw Error(diagnose(at, fmt::format("loop: {} carries become {}", carries.size(), loop->next.size())));
   return loop;
 }
 
@@ -152,6 +156,10 @@ Tensors place_loop(const CapturedLoop& captured, const std::vector<size_t>& coll
   graph::Graph& g = *capture.graph();
   if (current_or_null() != &capture || (!captured.carries.empty() && captured.carries[0].graph() != capture.graph()))
     throw Error(diagnose(captured.at, "loop: its results are asked for in another region than the one it is in"));
+  for (size_t k : collected)
+    if (k >= captured.next.size())
+      throw Error(
+          diagnose(captured.at, fmt::format("loop: carry {} of {} is to be collected", k, captured.next.size())));
   Regions regions = captured.regions;
   for (size_t k = 0; k < captured.next.size(); ++k) regions.output(0, fmt::format("carry {}", k), captured.next[k]);
   for (size_t k : collected) regions.output(0, fmt::format("collected {}", k), captured.next[k]);

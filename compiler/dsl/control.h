@@ -173,6 +173,18 @@ Loop<N> loop(int64_t trips, const Carry<N>& carries, F&& body,
   return Loop<N>(dsl::capture_loop(trips, dsl::to_vector(carries.values), run, dsl::location_of(where)));
 }
 
+// The same with as many carries as a vector holds, such as the cache of every layer: the body takes the index and all
+// of them, and returns them anew. Those numbered in `collected` come with their values after every trip.
+template <class F>
+std::vector<Tensor> loop(int64_t trips, const std::vector<Tensor>& carries, F&& body,
+                         const std::vector<size_t>& collected = {},
+                         std::source_location where = std::source_location::current()) {
+  const auto run = [&](const dsl::Tensors& x) -> dsl::Tensors {
+    return body(x[0], std::vector<Tensor>(x.begin() + 1, x.end()));
+  };
+  return dsl::place_loop(*dsl::capture_loop(trips, carries, run, dsl::location_of(where)), collected);
+}
+
 // Once for each slice. The body takes a slice of each of `over` and the carries, the index before them if it wants it,
 // and returns the carries, with emit() what is stacked. The results are the carries at the end, then what was stacked.
 template <size_t M, size_t N, class F>

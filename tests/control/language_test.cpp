@@ -86,6 +86,34 @@ TEST(ControlLanguage, ALoopCountsCollectsAndDraws) {
   EXPECT_NEAR(got.at("last").values[0], sum, 1e-12);
 }
 
+TEST(ControlLanguage, ALoopCarriesAVectorOfTensors) {
+  Program p;
+  p.entry("eval", [] {
+    const std::vector<Tensor> begin{input("a", f32, {}), input("b", f32, {2}), input("c", f32, {})};
+    const std::vector<Tensor> end =
+        loop(3, begin,
+             [](Tensor i, std::vector<Tensor> x) { return std::vector<Tensor>{x[2], x[1] + cast(i, f32), x[0]}; }, {1});
+    output("a", end[0]);
+    output("b", end[1]);
+  });
+  const auto got = run(p, "eval", {{"a", {{}, {1}}}, {"b", {{2}, {5, 7}}}, {"c", {{}, {2}}}});
+  EXPECT_EQ(got.at("a").values, (std::vector<double>{2}));
+  EXPECT_EQ(got.at("b").values, (std::vector<double>{5, 7, 6, 8, 8, 10}));
+  Program wrong;
+  const auto expect = [&](const char* entry, std::vector<Tensor> (*next)(Tensor, std::vector<Tensor>),
+                          std::vector<size_t> collected, const char* message) {
+    EXPECT_THAT(
+        [&] { wrong.entry(entry, [&] { loop(3, {input("x", f32, {}), input("y", f32, {})}, next, collected); }); },
+        testing::ThrowsMessage<Error>(testing::HasSubstr(message)));
+  };
+  const auto fewer = [](Tensor, std::vector<Tensor> x) { return std::vector<Tensor>{x[0]}; };
+  const auto more = [](Tensor, std::vector<Tensor> x) { return std::vector<Tensor>{x[0], x[1], x[1]}; };
+  const auto same = [](Tensor, std::vector<Tensor> x) { return x; };
+  expect("fewer", fewer, {}, "loop: 2 carries become 1");
+  expect("more", more, {}, "loop: 2 carries become 3");
+  expect("collected", same, {2}, "loop: carry 2 of 2 is to be collected");
+}
+
 TEST(ControlLanguage, LoopsNestAndSeeEveryLevel) {
   Program p;
   p.entry("eval", [] {
