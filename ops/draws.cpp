@@ -84,6 +84,45 @@ const OpDef inverse_cdf_op{
               {{{f32, {4, 7}}, {f64, {4}}}, {}, "expected operands of one dtype, got f32 and f64"}};
         }};
 
+// Whole numbers low..high - 1, each as likely, of numbers in [0, 1). i64. The attribute `draw`: where draws are fed
+// from outside, an input of this name takes its place.
+const OpDef randint_op{
+    .name = "randint",
+    .category = Category::composite,
+    .arity = 1,
+    .infer = [](Types t, const Attributes& a) -> Results {
+      const auto low = get<int64_t>(a, "low"), high = get<int64_t>(a, "high");
+      get<std::string>(a, "draw");
+      // An f32 draw has 24 bits.
+      if (high <= low || high - low > int64_t{1} << 24) fail("expected 1 to 2^24 values, got {} to {}", low, high);
+      return {TensorType{i64, t[0].shape}};
+    },
+    .vjp = [](Args) { return Vars(1); },
+    .expand =
+        [](Graph&, const Node& n, Operands x) {
+          const int64_t low = n.integer("low"), count = n.integer("high") - low;
+          const Var i = cast(x[0] * static_cast<double>(count), i64);
+          return Vars{min(i, number(i, static_cast<double>(count - 1))) + static_cast<double>(low)};
+        },
+    .samples =
+        [] {
+          const auto with = [](Shape s, int64_t low, int64_t high) {
+            return Sample{{{f32, std::move(s)}}, {{"low", low}, {"high", high}, {"draw", std::string("i")}}, 0, 1};
+          };
+          return std::vector<Sample>{with({7}, 0, 5), with({2, 3}, -3, 4), with({}, 2, 3), with({0}, 0, 2)};
+        },
+    .bad_samples =
+        [] {
+          const TensorType x{f32, {2}};
+          const std::string draw = "i";
+          return std::vector<BadSample>{
+              {{x},
+               {{"low", int64_t{2}}, {"high", int64_t{2}}, {"draw", draw}},
+               "expected 1 to 2^24 values, got 2 to 2"},
+              {{x}, {{"low", int64_t{0}}, {"high", int64_t{1} << 25}, {"draw", draw}}, "got 0 to 33554432"},
+              {{x}, {{"low", int64_t{0}}, {"high", int64_t{2}}}, "attribute 'draw' is missing"}};
+        }};
+
 }  // namespace gmc::ops
 
 namespace gmc {
@@ -139,12 +178,8 @@ Tensor truncated_normal(const std::string& name, const Shape& shape, double low,
 }
 
 Tensor randint(const std::string& name, const Shape& shape, int64_t low, int64_t high, std::source_location where) {
-  if (high <= low || high - low > int64_t{1} << 24)
-    fail("randint '{}': expected 1 to 2^24 values, got {} to {}", name, low, high);
-  const Var u = uniform_var(name, shape, where);
-  const Var i = graph::cast(u * static_cast<double>(high - low), i64);
-  return tensor_of(ops::min(i, number(i, static_cast<double>(high - low - 1))) + static_cast<double>(low), where,
-                   "randint");
+  const Tensor u = uniform(name, shape, where);
+  return ops::call_op(ops::randint_op, {At(u, where)}, {{"low", low}, {"high", high}, {"draw", name}});
 }
 
 Tensor dropout(const std::string& name, At x, double rate, bool training) {

@@ -31,7 +31,9 @@ public:
   };
   Graph run(const Graph& from, bool is_region, std::vector<Fed>& fed) {
     return rebuild(from, [&](Graph& to, const Node& node, std::span<const Var> inputs) {
-      if (node.op->category == Category::random) return draw(to, node, is_region, fed);
+      if (node.op->category == Category::random && !below_.count(node.integer("stream")))
+        return draw(to, node, node.text("name"), is_region, fed);
+      if (node.attributes.count("draw")) return draw(to, node, node.text("draw"), is_region, fed);
       if (node.op->category == Category::cond) return through_cond(to, node, inputs, is_region, fed);
       if (!node.regions.empty()) return through_loop(to, node, inputs, is_region, fed);
       return Replacements{};
@@ -43,6 +45,7 @@ private:
   void count(const Graph& g) {
     for (const Node& n : g.nodes()) {
       if (n.op->category == Category::random) streams_[n.text("name")].insert(n.integer("stream"));
+      if (n.attributes.count("draw")) below_.insert(g.node(n.inputs[0]).integer("stream"));
       for (const auto& region : n.regions) count(*region);
     }
   }
@@ -55,8 +58,7 @@ private:
     return v;
   }
 
-  Replacements draw(Graph& to, const Node& node, bool is_region, std::vector<Fed>& fed) {
-    std::string name = node.text("name");
+  Replacements draw(Graph& to, const Node& node, std::string name, bool is_region, std::vector<Fed>& fed) {
     // Draws of one name in several scopes are told apart by their scope.
     if (streams_[name].size() > 1) name = scoped(to.context.scope, name);
     if (!names_.empty() && std::find(names_.begin(), names_.end(), name) == names_.end()) return {};
@@ -128,6 +130,7 @@ private:
 
   const std::vector<std::string>& names_;
   std::map<std::string, std::set<int64_t>> streams_;
+  std::set<int64_t> below_;  // streams of draws that others are made of, which are fed instead (randint)
   std::set<std::string> found_;
 };
 

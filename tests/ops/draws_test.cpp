@@ -59,6 +59,25 @@ TEST(Draws, have_the_moments_of_their_distributions) {
   EXPECT_LE(range("truncated").second, 2);
 }
 
+TEST(Draws, of_whole_numbers_are_fed_as_whole_numbers) {
+  Program p;
+  p.entry("trial", [] {
+    output("sum", randint("i", {2}, 0, 9) + randint("j", {}, 0, 9));
+    output("u", uniform("u", {2}));
+    Tensor last = loop(3, carry(full({}, 0, i64)), [](Tensor x) { return 10 * x + randint("k", {}, 0, 9); });
+    output("last", last);
+  });
+  const graph::Graph fed = transform::run_pipeline(transform::feed_draws(*p.entry_named("trial").graph));
+  std::map<std::string, DType> inputs;
+  for (const graph::Node& n : fed.nodes())
+    if (n.op->category == graph::Category::input) inputs[n.text("name")] = n.types[0].dtype;
+  EXPECT_EQ(inputs, (std::map<std::string, DType>{{"i", i64}, {"j", i64}, {"k", i64}, {"u", f32}}));
+  const Outputs given{{"i", {{2}, {3, 4}}}, {"j", {{}, {5}}}, {"k", {{3}, {1, 2, 3}}}, {"u", {{2}, {0.5, 0.25}}}};
+  const Outputs got = graph::interpret(fed, given).outputs;
+  EXPECT_EQ(got.at("sum").values, (Values{8, 9}));
+  EXPECT_EQ(got.at("last").values, Values{123});
+}
+
 TEST(Draws, categorical_follows_the_logits) {
   const Outputs got = run([&] {
     const Tensor logits = broadcast_to(log(table({0.2, 0.5, 0.3}, {3})), {10000, 3});
