@@ -66,8 +66,9 @@ private:
 
   // Spreads bindings along the edges of the region until nothing changes; then binds what is left by its shape.
   void propagate() {
+    const std::vector<Edge> edges = find_edges();
     while (true) {
-      while (sweep()) {
+      while (sweep(edges)) {
       }
       size_t left = ops_.size();
       for (size_t i = 0; i < ops_.size() && left == ops_.size(); ++i)
@@ -76,13 +77,10 @@ private:
     }
   }
 
-  bool sweep() {
-    bool changed = false;
-    auto unify = [&](int& a, int& b) {
-      if (a == b || (a != unknown && b != unknown)) return;
-      (a == unknown ? a : b) = a == unknown ? b : a;
-      changed = true;
-    };
+  // A dimension of an op and one of its reader that are one axis.
+  using Edge = std::pair<int*, int*>;
+  std::vector<Edge> find_edges() {
+    std::vector<Edge> edges;
     for (size_t c = 0; c < ops_.size(); ++c) {
       if (op(c).category == Category::matmul) continue;
       for (const Access& a : op(c).operands) {
@@ -91,8 +89,19 @@ private:
         const std::vector<int> kept = kept_dims(p->second);
         for (size_t j = 0; j < a.dims.size(); ++j)
           if (a.dims[j] >= 0)
-            unify(axes(p->second)[static_cast<size_t>(kept[j])], axes(c)[static_cast<size_t>(a.dims[j])]);
+            edges.emplace_back(&axes(p->second)[static_cast<size_t>(kept[j])],
+                               &axes(c)[static_cast<size_t>(a.dims[j])]);
       }
+    }
+    return edges;
+  }
+
+  static bool sweep(const std::vector<Edge>& edges) {
+    bool changed = false;
+    for (const auto& [a, b] : edges) {
+      if (*a == *b || (*a != unknown && *b != unknown)) continue;
+      (*a == unknown ? *a : *b) = *a == unknown ? *b : *a;
+      changed = true;
     }
     return changed;
   }
@@ -110,7 +119,7 @@ private:
       if (axis < 0) return false;
       bound[d] = axis--;
     }
-    axes(i) = bound;
+    std::copy(bound.begin(), bound.end(), axes(i).begin());  // edges point there
     return true;
   }
 

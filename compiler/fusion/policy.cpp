@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <queue>
 #include <set>
 
 namespace gmc::fusion {
@@ -42,6 +43,11 @@ bool library_takes(const View& view, int op) {
   return true;
 }
 
+int64_t bytes_of(const View& view, const PlanKernel& kernel) {
+  const Traffic t = traffic(view, kernel);
+  return t.read + t.written;
+}
+
 }  // namespace
 
 PlanBuilder::PlanBuilder(const View& view, std::string library)
@@ -53,7 +59,9 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
     const int op = static_cast<int>(i);
     const bool product = view.ops()[i].category == Category::matmul;
     const std::string call = library_of(view.ops()[i].category);
-    slots_.push_back({{"", {{op}}, library_takes(view, op) ? library_ : call, ""}, product, flops(view, op), true, 0});
+    PlanKernel alone{"", {{op}}, library_takes(view, op) ? library_ : call, ""};
+    const int64_t bytes = bytes_of(view, alone);
+    slots_.push_back({std::move(alone), product, flops(view, op), true, 0, bytes});
     slot_of_[i] = op;
     for (size_t r = 0; r < view.node(op).types.size(); ++r)
       touching[{view.ops()[i].node, static_cast<int32_t>(r)}].push_back(op);
@@ -111,71 +119,83 @@ const std::vector<bool>& PlanBuilder::after(int from) {
 }
 
 std::variant<Merge, Refusal> PlanBuilder::judge(int a, int b, bool horizontal) const {
-  const PlanKernel &x = kernel(a), &y = kernel(b);
-  if (!x.library.empty() || !y.library.empty()) return Refusal{"L7", "a call of a library stands alone"};
-  PlanKernel merged = x;
+  const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
+  if (!x.kernel.library.empty() || !y.kernel.library.empty()) return Refusal{"L7", "a call of a library stands alone"};
   if (horizontal) {
-    if (has_product(a) || has_product(b)) return Refusal{"L6", "a product does not share a launch"};
-    merged.regions.insert(merged.regions.end(), y.regions.begin(), y.regions.end());
-  } else {
-    if (x.regions.size() != 1 || y.regions.size() != 1)
-      return Refusal{"L6", "a launch of several regions does not fuse further"};
-    merged.regions[0].insert(merged.regions[0].end(), y.regions[0].begin(), y.regions[0].end());
-    std::sort(merged.regions[0].begin(), merged.regions[0].end());
-    auto bound = bind_region(view_, merged.regions[0], stored_ops(view_, merged.regions[0]));
-    if (auto* refusal = std::get_if<Refusal>(&bound)) return *refusal;
+    if (x.has_product || y.has_product) return Refusal{"L6", "a product does not share a launch"};
+    return Merge{a, b, true, 0};
   }
-  const Traffic before_a = traffic(view_, x), before_b = traffic(view_, y), after = traffic(view_, merged);
-  return Merge{a, b, horizontal,
-               before_a.read + before_a.written + before_b.read + before_b.written - after.read - after.written};
+  if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1)
+    return Refusal{"L6", "a launch of several regions does not fuse further"};
+  PlanKernel merged = x.kernel;
+  merged.regions[0].insert(merged.regions[0].end(), y.kernel.regions[0].begin(), y.kernel.regions[0].end());
+  std::sort(merged.regions[0].begin(), merged.regions[0].end());
+  auto bound = bind_region(view_, merged.regions[0], stored_ops(view_, merged.regions[0]));
+  if (auto* refusal = std::get_if<Refusal>(&bound)) return *refusal;
+  return Merge{a, b, false, x.bytes + y.bytes - bytes_of(view_, merged)};
 }
 
-const PlanBuilder::Cached* PlanBuilder::cached(int a, int b, bool horizontal) const {
-  const auto it = cache_.find({a, b, horizontal});
-  const bool valid = it != cache_.end() && it->second.version_a == slots_[static_cast<size_t>(a)].version &&
-                     it->second.version_b == slots_[static_cast<size_t>(b)].version;
-  return valid ? &it->second : nullptr;
+// The verdict on two kernels as they are, without what depends on others.
+const std::variant<Merge, Refusal>& PlanBuilder::judged(int a, int b, bool horizontal) {
+  const int version_a = slots_[static_cast<size_t>(a)].version, version_b = slots_[static_cast<size_t>(b)].version;
+  const auto known = cache_.find({a, b, horizontal});
+  if (known != cache_.end() && known->second.version_a == version_a && known->second.version_b == version_b)
+    return known->second.verdict;
+  const Cached now{version_a, version_b, judge(a, b, horizontal)};
+  return cache_.insert_or_assign({a, b, horizontal}, now).first->second.verdict;
+}
+
+std::optional<Refusal> PlanBuilder::refused_by_others(const Merge& m) {
+  if (m.horizontal) {
+    if (!after(m.a)[static_cast<size_t>(m.b)] && !after(m.b)[static_cast<size_t>(m.a)]) return std::nullopt;
+    return Refusal{"L6", "one depends on the other"};
+  }
+  if (!comes_back(m.a, m.b) && !comes_back(m.b, m.a)) return std::nullopt;
+  return Refusal{"L1", "a path leaves the kernel and comes back"};
 }
 
 std::variant<Merge, Refusal> PlanBuilder::try_merge(int a, int b, bool horizontal) {
   if (a > b) std::swap(a, b);
-  if (horizontal && (after(a)[static_cast<size_t>(b)] || after(b)[static_cast<size_t>(a)]))
-    return Refusal{"L6", "one depends on the other"};
-  const Cached* known = cached(a, b, horizontal);
-  if (!known) {
-    const Cached judged{slots_[static_cast<size_t>(a)].version, slots_[static_cast<size_t>(b)].version,
-                        judge(a, b, horizontal)};
-    known = &cache_.insert_or_assign({a, b, horizontal}, judged).first->second;
-  }
-  if (!horizontal && std::holds_alternative<Merge>(known->verdict) && (comes_back(a, b) || comes_back(b, a)))
-    return Refusal{"L1", "a path leaves the kernel and comes back"};
-  return known->verdict;
+  const auto& verdict = judged(a, b, horizontal);
+  if (const Merge* merge = std::get_if<Merge>(&verdict))
+    if (auto refusal = refused_by_others(*merge)) return *std::move(refusal);
+  return verdict;
 }
 
-std::optional<Merge> PlanBuilder::best(bool horizontal, const std::function<double(const Merge&)>& score) {
-  std::optional<Merge> found;
-  double high = 0;
-  auto consider = [&](int a, int b) {
-    // A known merge that cannot win needs no path search.
-    if (const Cached* known = cached(a, b, horizontal)) {
-      const Merge* merge = std::get_if<Merge>(&known->verdict);
-      if (!merge || score(*merge) <= high) return;
-    }
-    const auto verdict = try_merge(a, b, horizontal);
-    const Merge* merge = std::get_if<Merge>(&verdict);
-    if (!merge || score(*merge) <= high) return;
-    high = score(*merge);
-    found = *merge;
+void PlanBuilder::merge_best(bool horizontal, const std::function<double(const Merge&)>& score,
+                             const std::function<std::string(const Merge&)>& reason) {
+  const auto later = [](const Candidate& x, const Candidate& y) {
+    return std::tuple(x.score, -x.merge.a, -x.merge.b) < std::tuple(y.score, -y.merge.a, -y.merge.b);
   };
-  const std::vector<int> all = kernels();
-  for (size_t i = 0; i < all.size(); ++i) {
-    const std::set<int>& near = neighbours_[static_cast<size_t>(all[i])];
-    if (horizontal)
-      for (size_t j = i + 1; j < all.size(); ++j) consider(all[i], all[j]);
-    else
-      for (auto it = near.upper_bound(all[i]); it != near.end(); ++it) consider(all[i], *it);
+  std::priority_queue<Candidate, std::vector<Candidate>, decltype(later)> queue(later);
+  const auto consider = [&](int a, int b) {
+    if (a > b) std::swap(a, b);
+    const Merge* merge = std::get_if<Merge>(&judged(a, b, horizontal));
+    if (!merge) return;
+    const double points = score(*merge);
+    if (points > 0)
+      queue.push({points, *merge, slots_[static_cast<size_t>(a)].version, slots_[static_cast<size_t>(b)].version});
+  };
+  const auto consider_all = [&](int a, int from) {
+    if (horizontal) {
+      for (int b : kernels())
+        if (b >= from && b != a) consider(a, b);
+      return;
+    }
+    const std::set<int>& near = neighbours_[static_cast<size_t>(a)];
+    for (auto b = near.lower_bound(from); b != near.end(); ++b) consider(a, *b);
+  };
+  for (int a : kernels()) consider_all(a, a + 1);
+  while (!queue.empty()) {
+    const Candidate c = queue.top();
+    queue.pop();
+    const Slot &a = slots_[static_cast<size_t>(c.merge.a)], &b = slots_[static_cast<size_t>(c.merge.b)];
+    if (!a.alive || !b.alive || a.version != c.version_a || b.version != c.version_b) continue;
+    // Merges of others never take away a path: what is refused now stays so until one of the two changes.
+    if (refused_by_others(c.merge)) continue;
+    merge(c.merge, reason(c.merge));
+    consider_all(c.merge.a, 0);
   }
-  return found;
 }
 
 void PlanBuilder::merge(const Merge& m, std::string reason) {
@@ -192,6 +212,7 @@ void PlanBuilder::merge(const Merge& m, std::string reason) {
   a.kernel.reason = std::move(reason);
   a.has_product |= b.has_product;
   a.work += b.work;
+  a.bytes = bytes_of(view_, a.kernel);
   ++a.version;
   for (std::vector<bool>& after : after_) after.clear();
   b.alive = false;

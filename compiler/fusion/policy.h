@@ -18,7 +18,7 @@ namespace gmc::fusion {
 struct Merge {
   int a = 0, b = 0;         // handles of kernels, a < b
   bool horizontal = false;  // side by side in one launch, instead of in one region
-  int64_t bytes_saved = 0;  // of traffic, by the model of plan.h
+  int64_t bytes_saved = 0;  // of traffic, by the model of plan.h; not counted for kernels side by side
 };
 
 // A plan under construction: starts with every op in a kernel of its own and keeps itself legal.
@@ -37,10 +37,11 @@ public:
 
   // The legal merge of these two, or why there is none.
   std::variant<Merge, Refusal> try_merge(int a, int b, bool horizontal);
-  // The legal merge with the highest score above 0, among kernels that share a value (vertical and siblings) or, with
-  // `horizontal`, among all pairs.
-  std::optional<Merge> best(bool horizontal, const std::function<double(const Merge&)>& score);
   void merge(const Merge&, std::string reason = {});
+  // The legal merge with the highest score, again and again, until none scores above 0: among kernels that share a
+  // value (vertical and siblings) or, with `horizontal`, among all pairs. A score depends on the two kernels only.
+  void merge_best(bool horizontal, const std::function<double(const Merge&)>& score,
+                  const std::function<std::string(const Merge&)>& reason);
 
   // The finished plan, with a decision for every pair of kernels that share a value and stayed apart.
   Plan finish(std::string policy);
@@ -52,10 +53,17 @@ private:
     double work = 0;
     bool alive = true;
     int version = 0;
+    int64_t bytes = 0;  // of traffic
   };
   struct Cached {
     int version_a, version_b;
     std::variant<Merge, Refusal> verdict;
+  };
+  // A merge of two kernels as they were at some time.
+  struct Candidate {
+    double score;
+    Merge merge;
+    int version_a, version_b;
   };
   bool connected(int a, int b) const { return neighbours_[static_cast<size_t>(a)].count(b) > 0; }
   template <class Visit>
@@ -63,7 +71,8 @@ private:
   bool comes_back(int from, int to) const;
   const std::vector<bool>& after(int from);
   std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;
-  const Cached* cached(int a, int b, bool horizontal) const;
+  const std::variant<Merge, Refusal>& judged(int a, int b, bool horizontal);
+  std::optional<Refusal> refused_by_others(const Merge&);
 
   const View& view_;
   std::string library_;

@@ -9,10 +9,12 @@ namespace gmc::fusion {
 // so the two with the least work go first.
 Plan policy_greedy(const View& view, const std::string& library) {
   PlanBuilder builder(view, library);
-  auto bytes = [](const Merge& m) { return static_cast<double>(m.bytes_saved); };
-  while (auto m = builder.best(false, bytes)) builder.merge(*m, fmt::format("saves {} bytes", m->bytes_saved));
-  auto small_first = [&](const Merge& m) { return 1.0 / (1.0 + builder.work(m.a) + builder.work(m.b)); };
-  while (auto m = builder.best(true, small_first)) builder.merge(*m, "independent: one launch");
+  builder.merge_best(
+      false, [](const Merge& m) { return static_cast<double>(m.bytes_saved); },
+      [](const Merge& m) { return fmt::format("saves {} bytes", m.bytes_saved); });
+  builder.merge_best(
+      true, [&](const Merge& m) { return 1.0 / (1.0 + builder.work(m.a) + builder.work(m.b)); },
+      [](const Merge&) { return "independent: one launch"; });
   return builder.finish("greedy");
 }
 
