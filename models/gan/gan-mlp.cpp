@@ -17,7 +17,8 @@ struct Gan {
       : G(Linear(c.z, c.h), Relu(), Linear(c.h, c.x), Tanh()), D(Linear(c.x, c.h), LeakyRelu{0.2}, Linear(c.h, 1)) {}
 
   Tensor d_loss(Tensor x, Tensor z) const {
-    return mean(bce_with_logits(D(x), 1)) + mean(bce_with_logits(D(stop_gradient(G(z))), 0));
+    Tensor real = D(x), fake = D(stop_gradient(G(z)));
+    return mean(bce_with_logits(real, 1)) + mean(bce_with_logits(fake, 0));
   }
   Tensor g_loss(Tensor z) const { return mean(bce_with_logits(D(G(z)), 1)); }
 };

@@ -140,11 +140,14 @@ ParityResult replay(const Program& program, const ParityCase& c) {
     }
     for (auto& [name, value] : out.updates) states[name] = std::move(value);
   }
-  result.weights = worst(c.tensors("params_after"), states, &initial);
   Tensors inputs = states;
   for (auto& [name, value] : c.tensors("draw")) inputs[name] = std::move(value);
   const graph::Graph sample = transform::feed_draws(*program.entry_named("sample").graph);
-  result.samples = worst(c.tensors("samples"), graph::interpret(sample, inputs).outputs);
+  graph::Interpretation drawn = graph::interpret(sample, inputs);
+  result.samples = worst(c.tensors("samples"), drawn.outputs);
+  // What sampling writes, such as the running statistics of batch norm, belongs to the weights of a case.
+  for (auto& [name, value] : drawn.updates) states[name] = std::move(value);
+  result.weights = worst(c.tensors("params_after"), states, &initial);
   return result;
 }
 

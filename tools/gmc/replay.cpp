@@ -148,13 +148,14 @@ Outcome replay(Backend& backend, const Entry& step, const CaseInputs& c) {
     for (const auto& [name, tensor] : backend.run(step.name, batch))
       if (tensor.dtype == DType::f32 && tensor.count() == 1) out.losses.back()[name] = tensor.as<float>()[0];
   }
+  // What sampling writes, such as the running statistics of batch norm, belongs to the weights of a case.
+  out.samples = backend.run("sample", c.draw);
   const TensorMap state = backend.state();
   for (const std::string& name : c.weights) {
     auto it = state.find(name);
     if (it == state.end()) fail("the case judges '{}', which is no state of the program", name);
     out.weights[name] = it->second;
   }
-  out.samples = backend.run("sample", c.draw);
   return out;
 }
 
