@@ -18,11 +18,20 @@ Tensor together(const Tensor& x) {
   return reshape(transpose(x, {0, 2, 1, 3}), {x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
 }
 
-// x [n, t, d], weight [m, d], bias [m] -> [n, t, m], `parts` of it along the last dimension.
-std::vector<Tensor> project(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t parts) {
-  const int64_t n = x.dim(0), t = x.dim(1), d = x.dim(2);
-  const Tensor y = matmul(reshape(x, {n * t, d}), weight, false, true) + bias;
-  return chunk(reshape(y, {n, t, weight.dim(0)}), parts, 2);
+void check_width(const At& x, int64_t d) {
+  if (x.rank() != 3 || x.dim(2) != d)
+    fail_at(x, fmt::format("MultiheadAttention: expected [n, t, {}], got {}", d, to_string(x.shape())));
+}
+
+// What parts first..last - 1 of queries, keys and values are for x [n, t, d].
+std::vector<Tensor> project(const MultiheadAttention& layer, const Tensor& x, int64_t first, int64_t last) {
+  const int64_t n = x.dim(0), t = x.dim(1), d = x.dim(2), parts = last - first;
+  const Tensor weight = slice(layer.in_proj_weight, 0, first * d, last * d);
+  const Tensor y =
+      matmul(reshape(x, {n * t, d}), weight, false, true) + slice(layer.in_proj_bias, 0, first * d, last * d);
+  std::vector<Tensor> out = chunk(reshape(y, {n, t, parts * d}), parts, 2);
+  for (Tensor& part : out) part = apart(part, layer.heads);
+  return out;
 }
 
 }  // namespace
@@ -37,23 +46,31 @@ MultiheadAttention::MultiheadAttention(int64_t d, int64_t h, std::source_locatio
 Tensor MultiheadAttention::operator()(At x, bool causal) const {
   const int64_t d = out_proj.weight.shape()[0];
   const Scope scope(*this, x, fmt::format("MultiheadAttention({}, {})", d, heads));
-  if (x.rank() != 3 || x.dim(2) != d)
-    fail_at(x, fmt::format("MultiheadAttention: expected [n, t, {}], got {}", d, to_string(x.shape())));
-  const std::vector<Tensor> qkv = project(x, in_proj_weight, in_proj_bias, 3);
-  const Tensor y = attention(apart(qkv[0], heads), apart(qkv[1], heads), apart(qkv[2], heads), {.causal = causal});
-  return out_proj(together(y));
+  check_width(x, d);
+  const std::vector<Tensor> qkv = project(*this, x, 0, 3);
+  return out_proj(together(attention(qkv[0], qkv[1], qkv[2], {.causal = causal})));
 }
 
-Tensor MultiheadAttention::across(At x, At memory) const {
+KeysValues MultiheadAttention::keys_values(At memory) const {
+  const int64_t d = out_proj.weight.shape()[0];
+  const Scope scope(*this, memory, fmt::format("MultiheadAttention({}, {})", d, heads));
+  check_width(memory, d);
+  const std::vector<Tensor> kv = project(*this, memory, 1, 3);
+  return {kv[0], kv[1]};
+}
+
+Tensor MultiheadAttention::attend(At x, const KeysValues& memory) const {
   const int64_t d = out_proj.weight.shape()[0];
   const Scope scope(*this, x, fmt::format("MultiheadAttention({}, {})", d, heads));
-  for (const At& t : {x, memory})
-    if (t.rank() != 3 || t.dim(2) != d)
-      fail_at(t, fmt::format("MultiheadAttention: expected [n, t, {}], got {}", d, to_string(t.shape())));
-  const std::vector<Tensor> weights = split(in_proj_weight, {d, 2 * d}), biases = split(in_proj_bias, {d, 2 * d});
-  const Tensor q = project(x, weights[0], biases[0], 1)[0];
-  const std::vector<Tensor> kv = project(memory, weights[1], biases[1], 2);
-  return out_proj(together(attention(apart(q, heads), apart(kv[0], heads), apart(kv[1], heads))));
+  check_width(x, d);
+  return out_proj(together(attention(project(*this, x, 0, 1)[0], memory.keys, memory.values)));
+}
+
+Tensor MultiheadAttention::attend(At x, const KeysValues& memory, At mask) const {
+  const int64_t d = out_proj.weight.shape()[0];
+  const Scope scope(*this, x, fmt::format("MultiheadAttention({}, {})", d, heads));
+  check_width(x, d);
+  return out_proj(together(attention(project(*this, x, 0, 1)[0], memory.keys, memory.values, mask)));
 }
 
 }  // namespace gmc

@@ -10,6 +10,11 @@
 
 namespace gmc {
 
+// What places offer to attention: [n, heads, s, d / heads] each.
+struct KeysValues {
+  Tensor keys, values;
+};
+
 // in_proj_weight [3 d, d] and in_proj_bias [3 d] make queries, keys and values, out_proj is Linear(d, d). The first
 // starts as Xavier's, biases start from 0, as in PyTorch's nn.MultiheadAttention.
 struct MultiheadAttention {
@@ -23,8 +28,11 @@ struct MultiheadAttention {
 
   // x [n, t, d] attends to itself; `causal`: each place to those up to it.
   Tensor operator()(At x, bool causal = false) const;
-  // x [n, t, d] attends to memory [n, s, d].
-  Tensor across(At x, At memory) const;
+  // In two steps: what memory [n, s, d] offers, and x [n, t, d] attending to it. `mask`: bool, true where a place may
+  // attend, broadcasts to [n, heads, t, s].
+  KeysValues keys_values(At memory) const;
+  Tensor attend(At x, const KeysValues&) const;
+  Tensor attend(At x, const KeysValues&, At mask) const;
 };
 
 }  // namespace gmc
