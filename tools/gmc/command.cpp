@@ -53,6 +53,12 @@ std::string Model::config_json() const {
   return j.dump();
 }
 
+std::string Model::field(const std::string& name, const std::string& otherwise) const {
+  for (const auto& [field, value] : values)
+    if (field == name) return value;
+  return otherwise;
+}
+
 namespace {
 
 std::string text_of(const nlohmann::json& value) {

@@ -53,6 +53,8 @@ struct Model {
   std::string name() const { return definition ? definition->name : file_name; }
   std::string size;
   std::string config_json() const;
+  // A field of the configuration; `otherwise` if it has none of that name.
+  std::string field(const std::string& name, const std::string& otherwise = {}) const;
   TensorMap initial_state(uint64_t seed) const;
 };
 // An empty program of the precision that is asked for.

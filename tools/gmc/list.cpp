@@ -6,7 +6,7 @@
 #include "models/builtin.h"
 #include "ops/registry.h"
 #include "runtime/base/error.h"
-#include "runtime/files/dataset.h"
+#include "runtime/data/dataset.h"
 #include "tools/gmc/command.h"
 
 namespace gmc::tool {
@@ -78,7 +78,7 @@ json rows(const std::string& what) {
       out.push_back({{"name", name}, {"cpu", t.cpu}, {"lanes", t.lanes}, {"registers", t.registers}});
     }
   } else if (what == "data") {
-    for (const auto& kind : files::dataset_kinds()) out.push_back({{"name", kind.name}, {"help", kind.help}});
+    for (const auto& kind : data::dataset_kinds()) out.push_back({{"name", kind.name}, {"help", kind.help}});
   } else {
     check_choice("list", what, {"models", "ops", "passes", "policies", "targets", "data"});
   }

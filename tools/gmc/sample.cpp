@@ -2,6 +2,8 @@
 #include "tools/gmc/command.h"
 
 #include "runtime/base/error.h"
+#include "runtime/data/prepare.h"
+#include "tools/gmc/checkpoint.h"
 #include "tools/gmc/result_file.h"
 
 #include <cstring>
@@ -62,8 +64,10 @@ void add_sample(CLI::App& app, int&) {
     package::Session session(package::compile(source_of(model, {o->entry}), compile_options(o->compile)),
                              session_options(o->run));
     set_weights(session, model, o->weights, o->run.seed);
+    const auto vocabulary = vocabulary_of(o->weights);
     const HostTensor samples = sample(session, o->entry, o->count, o->run.seed);
-    write_result(o->output, samples);
+    const data::Prepare prepare = data::Prepare::parse(model.field("prepare"));
+    write_result(o->output, samples, {prepare.low, prepare.high, vocabulary ? &*vocabulary : nullptr});
     if (o->json)
       fmt::print("{}\n",
                  nlohmann::ordered_json{

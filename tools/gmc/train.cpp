@@ -3,130 +3,90 @@
 
 #include "compiler/package/program_source.h"
 #include "runtime/base/error.h"
-#include "runtime/files/atomic_write.h"
-#include "runtime/files/dataset.h"
-#include "runtime/files/safetensors.h"
+#include "tools/gmc/batches.h"
+#include "tools/gmc/blame.h"
+#include "tools/gmc/checkpoint.h"
+#include "tools/gmc/data_options.h"
 #include "tools/gmc/progress.h"
-#include "tools/gmc/result_file.h"
+#include "tools/gmc/scalars.h"
 #include "tools/gmc/stop.h"
+#include "tools/gmc/train_output.h"
 
-#include <charconv>
 #include <chrono>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
-#include <span>
-#include <sstream>
 
 namespace gmc::tool {
 namespace {
 
 constexpr uint64_t validation_seed = 1234;
 constexpr int validation_batches = 20;
+constexpr int64_t pictures = 64, texts = 4, points = 4096;
 
 struct TrainOptions {
   ModelOptions model;
   CompileOptions compile;
   RunOptions run;
-  std::string data, out = "out", resume;
-  int64_t steps = 0, epochs = 0, checkpoint_every = 1000, sample_every = 0;
-  bool json = false, quiet = false;
-};
-
-// Which input of an entry is the data, and room for a batch of it. Draws are not fed, so there is nothing else.
-class Batch {
-public:
-  Batch(const package::Session& session, int entry, const std::string& name) {
-    const auto inputs = session.inputs(entry);
-    if (inputs.size() != 1 || inputs[0].type.dtype != DType::f32)
-      fail("entry '{}' must have one f32 input to be trained from a data set", name);
-    values_ = HostTensor(inputs[0].type.dtype, inputs[0].type.shape);
-    if (values_.shape.empty() || values_.shape[0] < 1)
-      fail("input '{}' of entry '{}' has no batch dimension", inputs[0].name, name);
-  }
-  void draw(const files::Dataset& data, bool validate, uint64_t seed, uint64_t step) {
-    files::draw_batch(data, validate, seed, step, values_.shape, values_.as<float>());
-  }
-  const void* data() const { return values_.bytes.data(); }
-  int64_t size() const { return values_.shape[0]; }
-
-private:
-  HostTensor values_;
-};
-
-// Room for the scalar outputs of an entry.
-class Scalars {
-public:
-  Scalars(const package::Session& session, int entry) {
-    for (const auto& slot : session.outputs(entry)) {
-      names_.push_back(slot.name);
-      tensors_.emplace_back(slot.type.dtype, slot.type.shape);
-    }
-    for (HostTensor& t : tensors_) pointers_.push_back(t.bytes.data());
-  }
-  const std::vector<void*>& pointers() const { return pointers_; }
-  // (name, value) of what is one f32.
-  std::vector<std::pair<std::string, double>> values() const {
-    std::vector<std::pair<std::string, double>> out;
-    for (size_t i = 0; i < names_.size(); ++i)
-      if (tensors_[i].dtype == DType::f32 && tensors_[i].count() == 1)
-        out.emplace_back(names_[i], tensors_[i].as<float>()[0]);
-    return out;
-  }
-
-private:
-  std::vector<std::string> names_;
-  std::vector<HostTensor> tensors_;
-  std::vector<void*> pointers_;
+  DataOptions data;
+  std::string out = "out", resume;
+  int64_t steps = 0, epochs = 0, checkpoint_every = 1000, sample_every = 0, eval_every = 0;
+  bool json = false, quiet = false, check_nan = false, no_events = false;
 };
 
 class Trainer {
 public:
-  explicit Trainer(const TrainOptions& o) : o_(o), data_(files::load_dataset(o.data)), model_(load(o.model)) {
-    for (const Entry& e : model_.program->entries()) {
-      has_eval_ |= e.name == "eval";
-      has_sample_ |= e.name == "sample";
-    }
+  explicit Trainer(const TrainOptions& o) : o_(o), model_(load(o.model)), data_(load_data(o.data, model_)) {
     const package::Compiled compiled = package::compile(source_of(model_), compile_options(o.compile));
     session_ = std::make_unique<package::Session>(compiled, session_options(o.run));
     compile_ms_ = compiled.timing.total_ms;
     step_entry_ = session_->entry_index("step");
-    std::error_code problem;
-    std::filesystem::create_directories(o.out, problem);
-    if (problem) fail("cannot make the folder '{}': {}", o.out, problem.message());
+    for (const Entry& e : model_.program->entries()) {
+      has_eval_ |= e.name == "eval";
+      has_sample_ |= e.name == "sample" && session_->inputs(session_->entry_index("sample")).empty();
+    }
+    slots_ = slots_of(*session_, step_entry_, "step");
+    epoch_ = data_->epoch(data::Part::train, slots_);
+    if (has_eval_) data_->epoch(data::Part::validate, slots_of(*session_, session_->entry_index("eval"), "eval"));
     set_weights(*session_, model_, "", o.run.seed);
-    if (!o.resume.empty()) resume();
+    if (!o.resume.empty()) first_step_ = resume_checkpoint(o.resume, *session_, model_, position(0));
+    output_ = std::make_unique<TrainOutput>(o.out, o.resume, first_step_, !o.no_events);
   }
 
   void run() {
-    Batch batch(*session_, step_entry_, "step");
+    Batches batches(*data_, slots_, {data::Part::train, data::Order::shuffled, o_.run.seed, 0});
     Scalars results(*session_, step_entry_);
-    const int64_t steps =
-        o_.epochs > 0 ? o_.epochs * ((data_.train_count + batch.size() - 1) / batch.size()) : o_.steps;
+    const int64_t batch = slots_[0].shape[0];
+    if (o_.epochs > 0 && epoch_ == 0) fail_usage("--epochs: '{}' has no end; use --steps", o_.data.spec);
+    const int64_t steps = o_.epochs > 0 ? o_.epochs * ((epoch_ + batch - 1) / batch) : o_.steps;
     if (!o_.quiet && !o_.json)
-      fmt::print("{} ({}): {} parameters, {} state, {} planned memory; compiled in {:.0f} ms; {} threads\n{}: {} "
-                 "train, {} validate\n",
+      fmt::print("{} ({}): {} parameters, {} state, {} planned memory; compiled in {:.0f} ms; {} threads\n{}: {}\n",
                  model_.name(), model_.size, parameter_count(), bytes_text(session_->state_bytes()),
-                 bytes_text(session_->arena_bytes()), compile_ms_, session_->threads(), data_.kind, data_.train_count,
-                 data_.images.shape[0] - data_.train_count);
+                 bytes_text(session_->arena_bytes()), compile_ms_, session_->threads(), data_->kind(),
+                 data_->describe());
     const StopSignals stop;
     Progress progress(steps, first_step_, !o_.quiet && !o_.json);
     const auto begin = std::chrono::steady_clock::now();
     int64_t step = first_step_;
     for (; step < steps && !stop.requested(); ++step) {
-      batch.draw(data_, false, o_.run.seed, static_cast<uint64_t>(step));
-      session_->run(step_entry_, {batch.data()}, results.pointers(), o_.run.seed, static_cast<uint64_t>(step));
+      if (o_.check_nan) before_ = session_->state();
+      const auto& inputs = batches.at(static_cast<uint64_t>(step));
+      session_->run(step_entry_, inputs, results.pointers(), o_.run.seed, static_cast<uint64_t>(step));
       last_ = results.values();
-      record(step);
+      check(step, inputs);
+      output_->metrics(step, last_);
       progress.show(step + 1, last_);
-      if (o_.checkpoint_every > 0 && (step + 1) % o_.checkpoint_every == 0 && step + 1 < steps) save(step + 1);
-      if (o_.sample_every > 0 && (step + 1) % o_.sample_every == 0)
-        draw_samples(fmt::format("samples-{}.png", step + 1));
+      const auto due = [&](int64_t every) { return every > 0 && (step + 1) % every == 0 && step + 1 < steps; };
+      if (due(o_.eval_every) && has_eval_) output_->validation(step + 1, validate());
+      if (due(o_.sample_every)) draw_samples(step + 1, fmt::format("samples-{}", step + 1));
+      if (due(o_.checkpoint_every)) save(step + 1);
     }
     progress.finish();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (has_eval_) {
+      validation_ = validate();
+      output_->validation(step, validation_);
+    }
     save(step);
-    if (has_sample_) draw_samples("samples.png");
+    if (has_sample_) draw_samples(step, "samples");
     report(step, steps, seconds, stop.requested());
   }
 
@@ -138,99 +98,95 @@ private:
     return count;
   }
 
-  void resume() {
-    files::Metadata metadata;
-    const TensorMap state = files::load_safetensors(o_.resume, &metadata);
-    try {
-      session_->set_state(state, true);
-    } catch (const Error& e) {
-      fail("'{}': {}", o_.resume, e.what());
-    }
-    auto number = [&](const char* key) -> uint64_t {
-      auto it = metadata.find(key);
-      if (it == metadata.end()) fail("'{}' is no checkpoint of gmc: its metadata lack '{}'", o_.resume, key);
-      const std::string& text = it->second;
-      uint64_t value = 0;
-      const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (problem != std::errc() || end != text.data() + text.size())
-        fail("'{}': metadata '{}': expected a number, got '{}'", o_.resume, key, text);
-      return value;
-    };
-    first_step_ = static_cast<int64_t>(number("step"));
-    if (number("seed") != o_.run.seed)
-      fail("'{}' was trained with --seed {}, not {}", o_.resume, number("seed"), o_.run.seed);
-    const std::string plan = fmt::format("{:016x}", session_->plan_hash());
-    if (metadata["plan"] != plan)
-      fail("'{}' was trained under plan {}, this is plan {}: use the same configuration, --policy, --fusion-plan and "
-           "--lib",
-           o_.resume, metadata["plan"], plan);
-    resume_metrics();
+  Position position(int64_t step) const {
+    const data::Vocabulary* v = data_->vocabulary();
+    return {step, o_.run.seed, fmt::format("{}: {}", data_->kind(), data_->describe()), prepare_of(o_.data, model_),
+            v ? v->to_text() : ""};
   }
 
-  // The lines of metrics.csv beside the checkpoint that are from before it.
-  void resume_metrics() {
-    const auto beside = std::filesystem::path(o_.resume).parent_path() / "metrics.csv";
-    if (!std::filesystem::exists(beside)) return;
-    std::istringstream lines(read_text(beside.string()));
-    for (std::string line; std::getline(lines, line);) {
-      int64_t step = -1;  // of the heading
-      std::from_chars(line.data(), line.data() + line.size(), step);
-      if (step < first_step_) metrics_ += line + '\n';
+  // Ends training where a scalar is no number; with --check-nan also where a state is none, and says which op made it.
+  void check(int64_t step, const std::vector<const void*>& inputs) const {
+    std::string what;
+    for (const auto& [name, value] : last_)
+      if (what.empty() && !std::isfinite(value)) what = fmt::format("{} is {}", name, value);
+    if (what.empty() && o_.check_nan) what = odd_state();
+    if (what.empty()) return;
+    if (!o_.check_nan)
+      fail("{} at step {}: the last checkpoint in '{}' is from before; a smaller learning rate may help, --check-nan "
+           "names the op",
+           what, step, o_.out);
+    TensorMap batch;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      HostTensor t(slots_[i].dtype, slots_[i].shape);
+      std::copy_n(static_cast<const std::byte*>(inputs[i]), t.bytes.size(), t.bytes.data());
+      batch[slots_[i].name] = std::move(t);
     }
+    const std::string culprit = blame(model_, "step", before_, batch, o_.compile, o_.run, static_cast<uint64_t>(step));
+    if (!culprit.empty()) fail("{}", culprit);
+    fail("{} at step {}, yet no op of entry 'step' makes a value that is no number", what, step);
   }
-
-  void record(int64_t step) {
-    if (metrics_.empty()) {
-      metrics_ = "step";
-      for (const auto& [name, value] : last_) metrics_ += "," + name;
-      metrics_ += '\n';
-    }
-    metrics_ += fmt::format("{}", step);
-    for (const auto& [name, value] : last_) {
-      metrics_ += fmt::format(",{}", static_cast<float>(value));
-      if (!std::isfinite(value))
-        fail("{} is {} at step {}: the last checkpoint in '{}' is from before; a smaller learning rate may help", name,
-             value, step, o_.out);
-    }
-    metrics_ += '\n';
+  std::string odd_state() const {
+    for (const auto& [name, tensor] : session_->state())
+      if (tensor.dtype == DType::f32)
+        for (int64_t i = 0; i < tensor.count(); ++i)
+          if (const float v = tensor.as<float>()[i]; !std::isfinite(v))
+            return fmt::format("state '{}' holds {}", name, v);
+    return "";
   }
 
   void save(int64_t step) {
-    files::Metadata metadata{{"format", "gmc"},
-                             {"model", model_.name()},
-                             {"size", model_.size},
-                             {"config", model_.config_json()},
-                             {"step", std::to_string(step)},
-                             {"seed", std::to_string(o_.run.seed)},
-                             {"plan", fmt::format("{:016x}", session_->plan_hash())}};
-    files::save_safetensors(o_.out + "/last.safetensors", session_->state(), metadata);
-    files::write_file_atomically(o_.out + "/metrics.csv", std::as_bytes(std::span(metrics_)));
+    save_checkpoint(o_.out + "/last.safetensors", *session_, model_, position(step));
+    output_->save();
+    save_report(step);
   }
 
-  void draw_samples(const std::string& name) {
-    const HostTensor samples = sample(*session_, "sample", 64, o_.run.seed);
-    write_result(o_.out + "/" + name, samples);
+  void draw_samples(int64_t step, const std::string& name) {
+    if (!has_sample_) return;
+    const auto slot = session_->outputs(session_->entry_index("sample")).at(0).type;
+    const bool plane = slot.dtype == DType::f32 && slot.shape.size() == 2 && slot.shape[1] == 2;
+    const int64_t count = slot.dtype == DType::i64 ? texts : plane ? points : pictures;
+    const auto [low, high] = data_->range();
+    samples_ =
+        output_->samples(step, name, sample(*session_, "sample", count, o_.run.seed), {low, high, data_->vocabulary()});
   }
 
-  double validate() {
+  // Means over batches of the validating part.
+  Values validate() {
     const int entry = session_->entry_index("eval");
-    Batch batch(*session_, entry, "eval");
+    Batches batches(*data_, slots_of(*session_, entry, "eval"),
+                    {data::Part::validate, data::Order::uniform, validation_seed, 0});
     Scalars results(*session_, entry);
-    double sum = 0;
+    Values sum;
     for (int i = 0; i < validation_batches; ++i) {
-      batch.draw(data_, true, validation_seed, static_cast<uint64_t>(i));
-      session_->run(entry, {batch.data()}, results.pointers(), validation_seed, static_cast<uint64_t>(i));
-      if (results.values().empty()) fail("entry 'eval' has no scalar output");
-      sum += results.values()[0].second;
+      session_->run(entry, batches.at(static_cast<uint64_t>(i)), results.pointers(), validation_seed,
+                    static_cast<uint64_t>(i));
+      const Values now = results.values();
+      if (now.empty()) fail("entry 'eval' has no scalar output");
+      if (sum.empty()) sum = Values(now.size());
+      for (size_t k = 0; k < now.size(); ++k)
+        sum[k] = {now[k].first, sum[k].second + now[k].second / validation_batches};
     }
-    return sum / validation_batches;
+    return sum;
+  }
+
+  void save_report(int64_t step) {
+    std::vector<std::pair<std::string, std::string>> facts{
+        {"data", fmt::format("{} ({})", o_.data.spec, data_->describe())},
+        {"steps", std::to_string(step)},
+        {"seed", std::to_string(o_.run.seed)},
+        {"parameters", std::to_string(parameter_count())}};
+    for (const auto& [name, value] : validation_)
+      facts.emplace_back("validation " + name, fmt::format("{:.5g}", value));
+    for (const auto& [field, value] : model_.values) facts.emplace_back(field, value);
+    output_->save_report(fmt::format("{} ({})", model_.name(), model_.size), facts);
   }
 
   void report(int64_t step, int64_t steps, double seconds, bool stopped) {
-    nlohmann::ordered_json j{{"model", model_.name()}, {"size", model_.size}, {"data", o_.data},
+    save_report(step);
+    nlohmann::ordered_json j{{"model", model_.name()}, {"size", model_.size}, {"data", o_.data.spec},
                              {"steps", step},          {"seed", o_.run.seed}, {"seconds", seconds}};
     for (const auto& [name, value] : last_) j[name] = value;
-    if (has_eval_) j["validation"] = validate();
+    if (has_eval_) j["validation"] = validation_[0].second;
     j["checkpoint"] = o_.out + "/last.safetensors";
     if (o_.json) {
       fmt::print("{}\n", j.dump());
@@ -238,21 +194,25 @@ private:
     }
     if (stopped) fmt::print("stopped at step {} of {}; go on with --resume {}/last.safetensors\n", step, steps, o_.out);
     if (has_eval_)
-      fmt::print("validation loss {:.4f} (mean of {} batches)\n", j["validation"].get<double>(), validation_batches);
-    fmt::print("{} steps in {:.1f} s; wrote {}/last.safetensors, metrics.csv{}\n", step - first_step_, seconds, o_.out,
-               has_sample_ ? ", samples.png" : "");
+      fmt::print("validation {} {:.4f} (mean of {} batches)\n", validation_[0].first, validation_[0].second,
+                 validation_batches);
+    fmt::print("{} steps in {:.1f} s; wrote {}/last.safetensors, metrics.csv, report.html{}\n", step - first_step_,
+               seconds, o_.out, samples_.empty() ? "" : ", " + samples_);
   }
 
   const TrainOptions& o_;
-  files::Dataset data_;
   Model model_;
+  std::unique_ptr<data::Dataset> data_;
   std::unique_ptr<package::Session> session_;
   double compile_ms_ = 0;
   int step_entry_ = 0;
-  int64_t first_step_ = 0;
+  int64_t first_step_ = 0, epoch_ = 0;
   bool has_eval_ = false, has_sample_ = false;
-  std::vector<std::pair<std::string, double>> last_;
-  std::string metrics_;
+  std::vector<data::Slot> slots_;
+  Values last_, validation_;
+  TensorMap before_;  // the state before the step, with --check-nan
+  std::string samples_;
+  std::unique_ptr<TrainOutput> output_;
 };
 
 }  // namespace
@@ -261,14 +221,14 @@ void add_train(CLI::App& app, int&) {
   auto o = std::make_shared<TrainOptions>();
   CLI::App* verb = app.add_subcommand("train", "train a model on a data set");
   add_model_options(*verb, o->model);
-  std::string kinds;
-  for (const auto& kind : files::dataset_kinds()) kinds += fmt::format("\n  {:<10} {}", kind.name, kind.help);
-  verb->add_option("--data", o->data, "KIND:PATH; kinds are listed below")->required()->type_name("KIND[:PATH]");
+  add_data_options(*verb, o->data);
   auto* steps = verb->add_option("--steps", o->steps, "how many training steps")->check(CLI::NonNegativeNumber);
   verb->add_option("--epochs", o->epochs, "or how many times the size of the training part")
       ->check(CLI::PositiveNumber)
       ->excludes(steps);
-  verb->add_option("--out", o->out, "folder for last.safetensors, metrics.csv and samples.png")
+  verb->add_option(
+          "--out", o->out,
+          "folder for last.safetensors, metrics.csv, validation.csv, report.html, samples and events of TensorBoard")
       ->capture_default_str()
       ->type_name("DIR");
   verb->add_option("--resume", o->resume, "go on from this checkpoint, to the same bits as without the break")
@@ -277,13 +237,18 @@ void add_train(CLI::App& app, int&) {
       ->capture_default_str();
   verb->add_option("--sample-every", o->sample_every, "steps between sample grids; 0: only at the end")
       ->capture_default_str();
+  verb->add_option("--eval-every", o->eval_every, "steps between validations; 0: only at the end")
+      ->capture_default_str();
+  verb->add_flag("--check-nan", o->check_nan,
+                 "look at losses and state after every step; name the op and the line that made NaN or an infinity");
+  verb->add_flag("--no-events", o->no_events, "no event file for TensorBoard");
   verb->add_flag("--json", o->json, "print the result as one JSON object");
   verb->add_flag("-q,--quiet", o->quiet, "no progress");
   add_seed_option(*verb, o->run);
   add_threads_option(*verb, o->run);
   add_compile_options(*verb, o->compile);
   verb->footer(
-      "\nData:" + kinds +
+      data_help() +
       "\n\nExamples:\n  gmc train vae-mlp --data glyphs --steps 700 --out out\n  gmc train vae-mlp --data "
       "mnist:data/mnist --epochs 10 --seed 1\n"
       "  gmc train ./my-model.cpp --data npy:images.npy --steps 1000 --set h=512\nCtrl-C finishes the step, "

@@ -3,7 +3,7 @@
 
 #include "runtime/base/tensor.h"
 
-namespace gmc::files {
+namespace gmc::data {
 
 inline constexpr int64_t glyph_side = 28;
 
@@ -16,4 +16,4 @@ HostTensor draw_glyphs(int64_t count);
 // Which digit, 0 to 9, image `i` shows.
 int glyph_digit(int64_t i);
 
-}  // namespace gmc::files
+}  // namespace gmc::data

@@ -1,4 +1,4 @@
-#include "runtime/files/glyphs.h"
+#include "runtime/data/glyphs.h"
 
 #include "runtime/execute/random.h"
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <span>
 
-namespace gmc::files {
+namespace gmc::data {
 namespace {
 
 // In a unit box, y downwards.
@@ -235,4 +235,4 @@ HostTensor draw_glyphs(int64_t count) {
   return images;
 }
 
-}  // namespace gmc::files
+}  // namespace gmc::data

@@ -1,0 +1,97 @@
+#include "tools/gmc/checkpoint.h"
+
+#include "runtime/base/error.h"
+
+#include <charconv>
+
+namespace gmc::tool {
+namespace {
+
+// `h is 400 there, 24 here`, of the fields that differ; empty if none does.
+std::string differences(const std::string& there, const Model& model) {
+  const auto saved = nlohmann::json::parse(there, nullptr, false);
+  if (!saved.is_object()) return "";
+  std::string out;
+  const auto say = [&](const std::string& field, const std::string& was, const std::string& is) {
+    out += fmt::format("{}{} is {} there, {} here", out.empty() ? "" : "; ", field, was, is);
+  };
+  for (const auto& [field, value] : model.values) {
+    if (!saved.contains(field))
+      say(field, "missing", value);
+    else if (!saved[field].is_string() || saved[field].get<std::string>() != value)
+      say(field, saved[field].is_string() ? saved[field].get<std::string>() : saved[field].dump(), value);
+  }
+  return out;
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const package::Session& session, const Model& model,
+                     const Position& now) {
+  files::Metadata metadata{{"format", "gmc"},
+                           {"model", model.name()},
+                           {"size", model.size},
+                           {"config", model.config_json()},
+                           {"step", std::to_string(now.step)},
+                           {"seed", std::to_string(now.seed)},
+                           {"plan", fmt::format("{:016x}", session.plan_hash())},
+                           {"data", now.data}};
+  if (!now.prepare.empty()) metadata["prepare"] = now.prepare;
+  if (!now.vocabulary.empty()) metadata["vocabulary"] = now.vocabulary;
+  files::save_safetensors(path, session.state(), metadata);
+}
+
+int64_t resume_checkpoint(const std::string& path, package::Session& session, const Model& model, const Position& now) {
+  files::Metadata metadata;
+  const TensorMap state = files::load_safetensors(path, &metadata);
+  if (const auto it = metadata.find("model"); it != metadata.end() && it->second != model.name())
+    fail("'{}' is a checkpoint of {}, not of {}", path, it->second, model.name());
+  const std::string different = differences(metadata["config"], model);
+  try {
+    session.set_state(state, true);
+  } catch (const Error& e) {
+    fail("'{}': {}{}", path, e.what(), different.empty() ? "" : fmt::format(" ({})", different));
+  }
+  const auto number = [&](const char* key) -> uint64_t {
+    const auto it = metadata.find(key);
+    if (it == metadata.end()) fail("'{}' is no checkpoint of gmc: its metadata lack '{}'", path, key);
+    const std::string& text = it->second;
+    uint64_t value = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (problem != std::errc() || end != text.data() + text.size())
+      fail("'{}': metadata '{}': expected a number, got '{}'", path, key, text);
+    return value;
+  };
+  const uint64_t step = number("step");
+  if (step > uint64_t{1} << 62) fail("'{}': metadata 'step': {} is too many", path, step);
+  if (number("seed") != now.seed) fail("'{}' was trained with --seed {}, not {}", path, number("seed"), now.seed);
+  if (!different.empty()) fail("'{}' has another configuration: {}", path, different);
+  const std::string plan = fmt::format("{:016x}", session.plan_hash());
+  if (metadata["plan"] != plan)
+    fail("'{}' was trained under plan {}, this is plan {}: use the same configuration, --policy, --fusion-plan and "
+         "--lib",
+         path, metadata["plan"], plan);
+  if (metadata["vocabulary"] != now.vocabulary)
+    fail("'{}' was trained with another vocabulary: {} there, {} here", path,
+         metadata["vocabulary"].empty() ? "none" : metadata["vocabulary"],
+         now.vocabulary.empty() ? "none" : now.vocabulary);
+  if (metadata["data"] != now.data || metadata["prepare"] != now.prepare)
+    fail("'{}' was trained on other data: {} {} there, {} {} here", path, metadata["data"], metadata["prepare"],
+         now.data, now.prepare);
+  return static_cast<int64_t>(step);
+}
+
+std::optional<data::Vocabulary> vocabulary_of(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  files::Metadata metadata;
+  files::load_safetensors(path, &metadata);
+  const auto it = metadata.find("vocabulary");
+  if (it == metadata.end()) return std::nullopt;
+  try {
+    return data::Vocabulary::from_text(it->second);
+  } catch (const Error& e) {
+    fail("'{}': {}", path, e.what());
+  }
+}
+
+}  // namespace gmc::tool

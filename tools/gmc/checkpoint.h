@@ -1,0 +1,31 @@
+// What a checkpoint holds beside the state: all that the rest of a run depends on.
+#pragma once
+
+#include "compiler/package/session.h"
+#include "runtime/data/vocabulary.h"
+#include "runtime/files/safetensors.h"
+#include "tools/gmc/command.h"
+
+#include <optional>
+#include <string>
+
+namespace gmc::tool {
+
+struct Position {
+  int64_t step = 0;  // steps done; with the seed this is also the place in the data
+  uint64_t seed = 0;
+  std::string data;  // kind and sizes of the data set
+  std::string prepare, vocabulary;
+};
+
+// Written atomically.
+void save_checkpoint(const std::string& path, const package::Session&, const Model&, const Position&);
+
+// Loads the whole state. Throws `Error` if the file is no checkpoint, or is one of another model, size or
+// configuration (naming what differs), of another plan, seed, data set or vocabulary.
+int64_t resume_checkpoint(const std::string& path, package::Session&, const Model&, const Position& now);
+
+// The vocabulary in a file's metadata, if it has one.
+std::optional<data::Vocabulary> vocabulary_of(const std::string& path);
+
+}  // namespace gmc::tool
