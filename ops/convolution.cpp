@@ -68,10 +68,15 @@ Shape merge_dimensions(Shape shape, size_t d) {
   return shape;
 }
 
-// The windows as matrices [n, groups, c / groups * kernel, places].
+// The windows as matrices [n, groups, c / groups * kernel, places]. Padding is an op of its own: once the padded tensor
+// lies in memory, products read windows from it.
 Var columns(Var x, const List& kernel, const Sliding& s, int64_t groups) {
   const size_t spatial = kernel.size();
-  const Var w = sliding_windows(x, kernel, s);
+  List low(2, 0), high(2, 0);
+  low.insert(low.end(), s.low.begin(), s.low.end());
+  high.insert(high.end(), s.high.begin(), s.high.end());
+  const List none(spatial, 0);
+  const Var w = sliding_windows(pad(x, low, high), kernel, {s.step, none, none, s.dilation});
   const Shape from = w.shape();
   const List places(from.begin() + 2, from.begin() + 2 + static_cast<ptrdiff_t>(spatial));
   List perm{0, 1};

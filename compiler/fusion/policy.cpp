@@ -35,7 +35,7 @@ bool library_takes(const View& view, int op) {
   if (o.category != Category::matmul || o.index_space.size() != 2 || view.type(op).dtype != DType::f32) return false;
   for (size_t i = 0; i < 2; ++i) {
     Shape space = view.graph().type(view.node(op).inputs[i]).shape;
-    if (element_count(space) == 0 || o.operands[i].base != 0) return false;
+    if (element_count(space) == 0 || o.operands[i].base != 0 || !o.operands[i].axes.empty()) return false;
     if (view.node(op).flag(i == 0 ? "transpose_a" : "transpose_b")) std::swap(space[0], space[1]);
     const auto layout = matrix_layout(o.operands[i], space[0], space[1]);
     if (layout->leading != space[layout->transposed ? 0 : 1]) return false;

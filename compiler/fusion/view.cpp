@@ -1,4 +1,4 @@
-#include "compiler/fusion/view.h"
+#include "compiler/fusion/unfolded.h"
 
 #include "compiler/graph/indexing.h"
 #include "runtime/base/error.h"
@@ -118,21 +118,6 @@ std::optional<std::vector<int>> dims_through(const graph::Node& movement, const 
   }
 }
 
-// The dimensions of the operand in which an affine op can leave it.
-std::vector<Guard> guards_of(const graph::Node& movement, const Shape& from) {
-  std::vector<Guard> guards;
-  if (movement.op->category != Category::affine) return guards;
-  const Shape& to = movement.types[0].shape;
-  const graph::AffineMap map = movement.op->affine(movement, from);
-  for (size_t d = 0; d < from.size(); ++d) {
-    int64_t low = map.base[d], high = map.base[d];
-    for (size_t i = 0; i < to.size(); ++i)
-      (map.steps[d][i] < 0 ? low : high) += map.steps[d][i] * std::max<int64_t>(0, to[i] - 1);
-    if (low < 0 || high >= from[d]) guards.push_back({map.base[d], map.steps[d], from[d]});
-  }
-  return guards;
-}
-
 // The access of a movement's operand, expressed over the movement's result. Nothing if strides cannot say it.
 std::optional<Access> through(const graph::Node& movement, const Shape& from, Access a) {
   const auto sum = through(movement, from, Sum{a.base, a.strides});
@@ -211,6 +196,39 @@ std::optional<Access> View::resolve(Value v) const {
   return inner ? through(node, graph_->type(node.inputs[0]).shape, *inner) : std::nullopt;
 }
 
+bool View::is_source(Value v) const {
+  return !is_movement(graph_->node(v).op->category) || op_of_[static_cast<size_t>(v.node)] >= 0;
+}
+
+// As if node `copied` were a copy.
+std::optional<Access> View::resolve_unfolded(Value v, int32_t copied) const {
+  auto a = unfolded_access(*graph_, v, [&](Value x) { return x.node == copied || is_source(x); });
+  if (!a || (is_free(a->source) && op_of(a->source) < 0)) return std::nullopt;
+  for (size_t d = 0; d + 2 < a->axes.size(); ++d) {
+    if (a->axes[d].extents.size() != 1) return std::nullopt;
+    a->strides.push_back(a->axes[d].strides[0]);
+  }
+  a->strides.resize(a->axes.size(), 0);
+  const auto several = [&](const Axes& axes) { return merged(axes).extents.size() > 1; };
+  if (!several(a->axes.end()[-2]) && !several(a->axes.end()[-1])) return std::nullopt;
+  return a;
+}
+
+Value View::blocking(Value v, bool unfolds) const {
+  std::vector<Value> chain;  // from the reader to the source
+  for (Value at = v; !is_source(at); at = graph_->node(at).inputs[0]) chain.push_back(at);
+  // A product reads what is padded once the padded tensor lies in memory.
+  for (size_t i = chain.size(); unfolds && i-- > 0;) {
+    const graph::Node& n = graph_->node(chain[i]);
+    if (guards_of(n, graph_->type(n.inputs[0]).shape).empty()) continue;
+    if (resolve_unfolded(v, chain[i].node)) return chain[i];
+    break;
+  }
+  for (size_t i = 0; i + 1 < chain.size(); ++i)
+    if (!resolve(chain[i]) && resolve(chain[i + 1])) return chain[i + 1];
+  return v;
+}
+
 View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
   std::vector<bool> copies(g.nodes().size(), false);
   for (const graph::Output& o : g.outputs()) {
@@ -236,13 +254,7 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
       if (c == Category::composite) fail("composite '{}' must be expanded before fusion", n.name);
       const bool works = c == Category::elementwise || c == Category::random || c == Category::gather ||
                          c == Category::reduce || c == Category::matmul || is_whole(c);
-      if (!works && !(copies[i] && c != Category::input && c != Category::literal)) {
-        if (is_movement(c) && !resolve({static_cast<int32_t>(i), 0})) {
-          make_copy(n.inputs[0], n);
-          again = true;
-        }
-        continue;
-      }
+      if (!works && !(copies[i] && c != Category::input && c != Category::literal)) continue;
       Op op{static_cast<int32_t>(i), works ? c : Category::elementwise, !works, n.types[0].shape, {}};
       if (c == Category::reduce) op.index_space = g.type(n.inputs[0]).shape;
       for (size_t k = 0; k < n.inputs.size() && !again; ++k) {
@@ -267,8 +279,16 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
                                            is_dense(*access, g.type(n.inputs[k]).shape, g.type(access->source).shape)
                        : whole ? in_memory && inside
                                : true);
+        const bool unfolds = c == Category::matmul && k == 1;
+        if (!readable && unfolds) {
+          if (auto unfolded = resolve_unfolded(n.inputs[k], -1)) {
+            if (n.flag("transpose_b")) std::iter_swap(unfolded->axes.end() - 1, unfolded->axes.end() - 2);
+            op.operands.push_back(std::move(*unfolded));
+            continue;
+          }
+        }
         if (!readable) {
-          make_copy(n.inputs[k], n);
+          make_copy(blocking(n.inputs[k], unfolds), n);
           again = true;
           break;
         }

@@ -24,6 +24,11 @@ struct Guard {
   int64_t extent = 0;
 };
 
+// A dimension that several axes make up, the last one fastest: what reshapes merged.
+struct Axes {
+  Shape extents, strides;
+};
+
 // Whether an op takes and gives whole tensors, dense in memory.
 constexpr bool is_whole(Category c) { return c == Category::routine || graph::is_control(c); }
 
@@ -39,6 +44,8 @@ struct Access {
   bool aligned = false;  // `dims` is meaningful: every index of the source is an index of the reader
   std::vector<Guard> guards = {};
   double outside = 0;
+  // Per dimension, in place of `strides`, where strides cannot say it: of the second operand of a product only.
+  std::vector<Axes> axes = {};
 };
 
 struct Op {
@@ -83,6 +90,11 @@ public:
 
 private:
   std::optional<Access> resolve(Value v) const;
+  // Whether the value is read where it lies in memory.
+  bool is_source(Value v) const;
+  std::optional<Access> resolve_unfolded(Value v, int32_t copied) const;
+  // The movement that has to become a copy before a reader of `v` can be compiled.
+  Value blocking(Value v, bool unfolds) const;
 
   const Graph* graph_;
   std::vector<Op> ops_;

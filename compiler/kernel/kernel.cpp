@@ -93,24 +93,35 @@ void verify_product(const Kernel& kernel, const Region& region) {
   if (empty || p.k < 1) fail("kernel '{}': its product has an empty dimension", kernel.name);
   if (p.lda < 1 || p.ldb < 1)
     fail("kernel '{}': its product has leading dimensions {} and {}", kernel.name, p.lda, p.ldb);
-  const auto check = [&](const char* name, int parameter, const Access& at, int64_t outer, int64_t inner,
-                         int64_t leading) {
+  // Each operand's own axes and their strides, besides the batch's.
+  const auto check = [&](const char* name, int parameter, const Access& at, const Axes& own) {
     int64_t low = at.base, high = at.base;
-    const auto reach = [&](int64_t& end, int64_t steps, int64_t stride) {
+    const auto reach = [&](int64_t steps, int64_t stride) {
+      int64_t& end = stride < 0 ? low : high;
       int64_t distance = 0;
       if (__builtin_mul_overflow(steps, stride, &distance) || __builtin_add_overflow(end, distance, &end))
         fail("kernel '{}': operand {} of its product reaches further than elements can be numbered", kernel.name, name);
     };
-    reach(high, outer - 1, leading);
-    reach(high, inner - 1, 1);
-    for (size_t d = 0; d + 2 < rank; ++d) reach(at.strides[d] < 0 ? low : high, region.extents[d] - 1, at.strides[d]);
+    for (size_t i = 0; i < own.extents.size(); ++i) reach(own.extents[i] - 1, own.strides[i]);
+    for (size_t d = 0; d + 2 < rank; ++d) reach(region.extents[d] - 1, at.strides[d]);
     const int64_t elements = kernel.parameters[static_cast<size_t>(parameter)].elements;
     if (low < 0 || high >= elements)
       fail("kernel '{}': operand {} of its product reaches elements {} to {} of {}", kernel.name, name, low, high,
            elements);
   };
-  check("a", p.a, p.at_a, p.transpose_a ? p.k : m, p.transpose_a ? m : p.k, p.lda);
-  check("b", p.b, p.at_b, p.transpose_b ? n : p.k, p.transpose_b ? p.k : n, p.ldb);
+  check("a", p.a, p.at_a, {{p.transpose_a ? p.k : m, p.transpose_a ? m : p.k}, {p.lda, 1}});
+  if (!p.unfolded) return check("b", p.b, p.at_b, {{p.transpose_b ? n : p.k, p.transpose_b ? p.k : n}, {p.ldb, 1}});
+  Axes own;
+  for (const auto& [axes, size] : {std::pair{&p.unfolded->k, p.k}, std::pair{&p.unfolded->n, n}}) {
+    const bool positive = std::all_of(axes->extents.begin(), axes->extents.end(), [](int64_t e) { return e > 0; });
+    if (!positive || axes->extents.empty() || axes->extents.size() != axes->strides.size() ||
+        element_count(axes->extents) != size)
+      fail("kernel '{}': axes {} with strides {} do not make up {} of its product", kernel.name,
+           to_string(axes->extents), to_string(axes->strides), size);
+    own.extents.insert(own.extents.end(), axes->extents.begin(), axes->extents.end());
+    own.strides.insert(own.strides.end(), axes->strides.begin(), axes->strides.end());
+  }
+  check("b", p.b, p.at_b, own);
 }
 
 }  // namespace

@@ -82,6 +82,12 @@ struct Instruction {
 // Whether the instruction has an access over the axes.
 bool has_access(const Instruction&);
 
+// Axes that make up one dimension, the last one fastest: index i is stride * index along each.
+struct Axes {
+  Shape extents, strides;
+  bool operator==(const Axes&) const = default;
+};
+
 // C[batch.., m, n] = sum over k of A[batch.., m, k] B[batch.., k, n]: parameters, and whether a matrix is stored
 // transposed with the given leading dimension. `at_a` and `at_b` say where the first element of each matrix lies; their
 // strides are along the batch axes.
@@ -90,6 +96,12 @@ struct Product {
   int64_t k = 0, lda = 0, ldb = 0;
   bool transpose_a = false, transpose_b = false;
   Access at_a = {}, at_b = {};
+  // How B's rows (k) and columns (n) lie in memory where a leading dimension does not say it: windows of an image. Then
+  // `ldb` and `transpose_b` mean nothing.
+  struct Unfolded {
+    Axes k, n;
+  };
+  std::optional<Unfolded> unfolded = {};
 };
 
 struct Region {

@@ -6,6 +6,7 @@
 //   region extents [128,784] tile [16,784]
 //   product a 0 b 1 packed 5 k 784 lda 784 ldb 784 transpose 0 1
 //   product a 0 b 1 packed -1 k 32 lda 384 ldb 384 transpose 0 1 at {0 [24576,32]} {128 [24576,32]}
+//   product a 0 b 1 packed -1 k 27 lda 27 ldb 1 transpose 0 0 at {0 []} {0 []} k {[3,3,3] [100,10,1]} n {[8,8] [10,1]}
 //   %0 = load 0 {0 [784,1]}
 //   %1 = constant 0.5
 //   %2 = mul %0 %1
@@ -36,6 +37,10 @@ const char* mode_name(Parameter::Mode mode) {
 }
 
 std::string print(const Access& a) { return fmt::format("{{{} [{}]}}", a.base, fmt::join(a.strides, ",")); }
+
+std::string print(const Axes& a) {
+  return fmt::format("{{[{}] [{}]}}", fmt::join(a.extents, ","), fmt::join(a.strides, ","));
+}
 
 std::string print_guards(const Instruction& in) {
   std::string out;
@@ -230,8 +235,10 @@ std::string print(const Kernel& kernel) {
       if (const auto& p = r.product) {
         out += fmt::format("product a {} b {} packed {} k {} lda {} ldb {} transpose {} {}", p->a, p->b, p->packed,
                            p->k, p->lda, p->ldb, p->transpose_a ? 1 : 0, p->transpose_b ? 1 : 0);
-        const bool plain = p->at_a == Access{} && p->at_b == Access{};
-        out += plain ? "\n" : fmt::format(" at {} {}\n", print(p->at_a), print(p->at_b));
+        const bool plain = p->at_a == Access{} && p->at_b == Access{} && !p->unfolded;
+        if (!plain) out += fmt::format(" at {} {}", print(p->at_a), print(p->at_b));
+        if (p->unfolded) out += fmt::format(" k {} n {}", print(p->unfolded->k), print(p->unfolded->n));
+        out += "\n";
       }
       for (size_t i = 0; i < r.body.size(); ++i) out += print(r.body[i], i) + "\n";
     }
@@ -295,6 +302,14 @@ Kernel parse(std::string_view text) {
         words.expect("at");
         p.at_a = words.access();
         p.at_b = words.access();
+      }
+      if (!words.done()) {
+        p.unfolded.emplace();
+        for (auto [name, axes] : {std::pair{"k", &p.unfolded->k}, std::pair{"n", &p.unfolded->n}}) {
+          words.expect(name);
+          axes->extents = words.list();
+          axes->strides = words.list();
+        }
       }
       region(words).product = p;
     } else if (head == "store" || head == "fold") {

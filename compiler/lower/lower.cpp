@@ -1,6 +1,7 @@
 #include "compiler/lower/lower.h"
 
 #include "compiler/fusion/legality.h"
+#include "compiler/fusion/unfolded.h"
 #include "compiler/graph/indexing.h"
 #include "compiler/lower/tile.h"
 #include "runtime/base/error.h"
@@ -257,7 +258,17 @@ private:
       return std::tuple{layout->transposed, layout->leading, first};
     };
     std::tie(p.transpose_a, p.lda, p.at_a) = at(a, c[batches], p.k);
-    std::tie(p.transpose_b, p.ldb, p.at_b) = at(b, p.k, c[batches + 1]);
+    if (b.axes.empty()) {
+      std::tie(p.transpose_b, p.ldb, p.at_b) = at(b, p.k, c[batches + 1]);
+    } else {
+      const auto axes = [&](const fusion::Axes& of) {
+        const fusion::Axes merged = fusion::merged(of);
+        return merged.extents.empty() ? kernel::Axes{{1}, {0}} : kernel::Axes{merged.extents, merged.strides};
+      };
+      p.ldb = 1;
+      p.at_b = {b.base, Shape(b.strides.begin(), b.strides.end() - 2)};
+      p.unfolded = {axes(b.axes.end()[-2]), axes(b.axes.end()[-1])};
+    }
     r.out.product = p;
     return emit(r, {.kind = Kind::product});
   }
@@ -316,8 +327,8 @@ private:
       fail("kernel '{}': library '{}' takes no batches of products and no empty ones", plan.id, plan.library);
     const kernel::Product& p = *r.out.product;
     const int64_t m = o.index_space[0], n = o.index_space[1];
-    const bool dense = p.lda == (p.transpose_a ? m : p.k) && p.ldb == (p.transpose_b ? p.k : n) && p.at_a.base == 0 &&
-                       p.at_b.base == 0;
+    const bool dense = !p.unfolded && p.lda == (p.transpose_a ? m : p.k) && p.ldb == (p.transpose_b ? p.k : n) &&
+                       p.at_a.base == 0 && p.at_b.base == 0;
     if (!dense) fail("kernel '{}': library '{}' takes dense operands", plan.id, plan.library);
     parameter({o.node, 0}, Parameter::Mode::out);
     // Operand order of execute::MatmulCall: A, B, C; A and B may be one value.

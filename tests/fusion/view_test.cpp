@@ -81,6 +81,32 @@ TEST(View, CopiesOperandsThatAProductCannotRead) {
   EXPECT_EQ(view.ops()[2].operands[1].strides, (Shape{5, 1}));
 }
 
+// Windows of a padded image are read from the padded image, by the product forwards and by that of the weight's
+// gradient.
+TEST(View, UnfoldsWindowsForProducts) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {2, 3, 8, 8}), w = tests::data(g, "w", {2, 5, 27}),
+            d = tests::data(g, "d", {5, 128});
+  const Var padded = graph::pad(x, {0, 0, 1, 1}, {0, 0, 1, 1});
+  const Var windows = graph::windows(padded, {2, 3}, {3, 3}, {1, 1}, {0, 0}, {0, 0}, {1, 1});
+  const Var columns = graph::reshape(graph::transpose(windows, {0, 1, 4, 5, 2, 3}), {2, 27, 64});
+  tests::output(graph::matmul(w, columns), "y");
+  tests::output(graph::matmul(d, graph::reshape(graph::transpose(columns, {1, 0, 2}), {27, 128}), false, true), "dw");
+  const View view(g);
+  ASSERT_EQ(view.ops().size(), 3u);
+  EXPECT_TRUE(view.ops()[0].is_copy);
+  const fusion::Access &y = view.ops()[1].operands[1], &dw = view.ops()[2].operands[1];
+  EXPECT_EQ(y.source, padded.value);
+  EXPECT_EQ(dw.source, padded.value);
+  EXPECT_EQ(y.strides[0], 300);
+  EXPECT_EQ(y.axes[1].extents, (Shape{3, 3, 3}));
+  EXPECT_EQ(y.axes[1].strides, (Shape{100, 10, 1}));
+  EXPECT_EQ(y.axes[2].extents, (Shape{8, 8}));
+  EXPECT_EQ(y.axes[2].strides, (Shape{10, 1}));
+  EXPECT_EQ(dw.axes[0].extents, (Shape{2, 8, 8}));
+  EXPECT_EQ(dw.axes[0].strides, (Shape{300, 10, 1}));
+}
+
 // Heads [B, T, H, D] through a transpose, a weight through a broadcast, vectors through reshapes.
 TEST(View, ReadsBatchesOfProductsWithoutCopies) {
   Graph g("step");

@@ -84,6 +84,17 @@ product a 0 b 0 packed -1 k 4 lda 20 ldb 20 transpose 0 1 at {0 [60,8]} {5 [60,8
 store 1 {0 [18,9,3,1]} %0
 )";
 
+constexpr const char* unfolded = R"(kernel k3.conv
+param 0 in f32 135 w
+param 1 in f32 600 padded
+param 2 out f32 640 y
+phase
+region extents [2,5,64] tile [1,1]
+product a 0 b 1 packed -1 k 27 lda 27 ldb 1 transpose 0 0 at {0 [0]} {0 [300]} k {[3,3,3] [100,10,1]} n {[8,8] [10,1]}
+%0 = product
+store 2 {0 [320,64,1]} %0
+)";
+
 std::string error_of(const std::string& text) {
   try {
     parse(text);
@@ -100,7 +111,7 @@ std::string damaged(std::string text, const std::string& from, const std::string
 }
 
 TEST(KernelText, ComesBackAsItWas) {
-  for (const char* text : {rows, product, lookups, batch}) EXPECT_EQ(print(parse(text)), text);
+  for (const char* text : {rows, product, lookups, batch, unfolded}) EXPECT_EQ(print(parse(text)), text);
   const Kernel k = parse(rows);
   EXPECT_EQ(k.parameters[3].name, "row sums");
   EXPECT_EQ(k.phases[0].regions[0].body[10].dtype, DType::boolean);
@@ -156,6 +167,13 @@ TEST(KernelVerify, KnowsWhatAProductReads) {
   EXPECT_THAT(damaged(batch, "[2,2,3,3]", "[3037000500,2,3,3]"), HasSubstr("reaches"));
   EXPECT_THAT(damaged(batch, "lda 20", "lda 0"), HasSubstr("its product has leading dimensions 0 and 20"));
   EXPECT_THAT(damaged(batch, "k 4", "k 0"), HasSubstr("its product has an empty dimension"));
+  EXPECT_EQ(error_of(unfolded), "");
+  EXPECT_THAT(damaged(unfolded, "600 padded", "599 padded"),
+              HasSubstr("operand b of its product reaches elements 0 to 599 of 599"));
+  EXPECT_THAT(damaged(unfolded, "k {[3,3,3]", "k {[3,3,4]"),
+              HasSubstr("axes [3, 3, 4] with strides [100, 10, 1] do not"));
+  EXPECT_THAT(damaged(unfolded, "[10,1]}", "[10]}"), HasSubstr("do not make up 64"));
+  EXPECT_THAT(damaged(unfolded, "n {[8,8]", "n {[-8,-8]"), HasSubstr("do not make up 64"));
   EXPECT_THAT(damaged(product, "lda 4", "lda 5"), HasSubstr("operand a of its product reaches elements 0 to 13 of 12"));
 }
 

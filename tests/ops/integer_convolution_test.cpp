@@ -1,5 +1,5 @@
 // Convolutions and both their gradients on small whole numbers: every sum is exact in f32, so compiled code has to give
-// the numbers of plain loops to the bit, under every plan and with every number of threads.
+// the numbers of plain loops to the bit, with every number of threads and lanes.
 #include "compiler/codegen/target.h"
 #include "compiler/graph/indexing.h"
 #include "compiler/package/session.h"
@@ -104,15 +104,19 @@ void check(const Layer& l, uint32_t seed) {
 
   TensorMap inputs;
   for (const char* name : {"x", "w", "r"}) inputs[name] = tensor_of(shapes.at(name), numbers.at(name));
-  for (const char* policy : {"greedy", "none"}) {
-    const package::Compiled compiled =
-        package::compile({"trial", "{}", {}, {g}}, {codegen::host_target(), policy, {}, "", 1, false});
-    for (int threads : {1, 2, 5}) {
+  // Vectors of 4 and 8 lanes see other pieces of the windows than those of 16.
+  const std::vector<codegen::Target> targets{codegen::host_target(), codegen::target_named("x86-64-v3"),
+                                             codegen::target_named("x86-64")};
+  for (const auto& [target, policy] : {std::pair{0, "greedy"}, {0, "none"}, {1, "greedy"}, {2, "greedy"}}) {
+    const codegen::Target& t = targets[static_cast<size_t>(target)];
+    if (t.lanes > targets[0].lanes) continue;
+    const package::Compiled compiled = package::compile({"trial", "{}", {}, {g}}, {t, policy, {}, "", 1, false});
+    for (int threads : target == 0 ? std::vector{1, 2, 5} : std::vector{2}) {
       package::Session session(compiled, {threads, true});
       for (const auto& [name, got] : session.run("trial", inputs))
         for (size_t e = 0; e < numbers.at(name).size(); ++e)
           ASSERT_EQ(got.as<float>()[e], numbers.at(name)[e])
-              << policy << ", " << threads << " threads, " << name << " element " << e;
+              << t.name << ", " << policy << ", " << threads << " threads, " << name << " element " << e;
     }
   }
 }
@@ -150,7 +154,7 @@ TEST(IntegerConvolution, shapes_of_the_workloads) {
 TEST(IntegerConvolution, drawn) {
   std::mt19937 bits(7);
   const auto draw = [&](int64_t low, int64_t high) { return low + static_cast<int64_t>(bits() % (high - low + 1)); };
-  for (uint32_t i = 0; i < 48; ++i) {
+  for (uint32_t i = 0; i < 27; ++i) {
     Layer l{};
     const auto spatial = static_cast<size_t>(1 + i % 3);
     const int64_t most = spatial == 1 ? 40 : spatial == 2 ? 18 : 7;

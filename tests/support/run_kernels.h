@@ -162,7 +162,15 @@ private:
       a += left % region_->extents[d] * p.at_a.strides[d];
       b += left % region_->extents[d] * p.at_b.strides[d];
     }
-    for (int64_t l = 0; l < p.k; ++l)
+    const auto along = [](const kernel::Axes& axes, int64_t i) {
+      int64_t at = 0;
+      for (size_t d = axes.extents.size(); d-- > 0; i /= axes.extents[d]) at += i % axes.extents[d] * axes.strides[d];
+      return at;
+    };
+    for (int64_t l = 0; l < p.k && p.unfolded; ++l)
+      sum += element(p.a, a + (p.transpose_a ? l * p.lda + row : row * p.lda + l)) *
+             element(p.b, b + along(p.unfolded->k, l) + along(p.unfolded->n, column_));
+    for (int64_t l = 0; l < p.k && !p.unfolded; ++l)
       sum += element(p.a, a + (p.transpose_a ? l * p.lda + row : row * p.lda + l)) *
              element(p.b, b + (p.transpose_b ? column_ * p.ldb + l : l * p.ldb + column_));
     return sum;

@@ -18,6 +18,11 @@ GemmShape shape_of(const kernel::Region& region) {
   for (size_t d = 0; d < axes; ++d) s.batch.push_back({region.extents[d], p.at_a.strides[d], p.at_b.strides[d]});
   s.base_a = p.at_a.base;
   s.base_b = p.at_b.base;
+  if (p.unfolded) {
+    s.unfolded.emplace();
+    for (auto [from, to] : {std::pair{&p.unfolded->k, &s.unfolded->k}, std::pair{&p.unfolded->n, &s.unfolded->n}})
+      for (size_t i = 0; i < from->extents.size(); ++i) to->push_back({from->extents[i], from->strides[i]});
+  }
   return merge_batches(std::move(s));
 }
 

@@ -13,13 +13,15 @@
 //
 // A tile is a block of one matrix product, or a run of whole products of a batch. Columns are packed once for all
 // products that share them: by a kernel of its own, or by each tile for itself, product by product, where they stay in
-// the cache.
+// the cache. Columns that are unfolded (windows of an image, never written out) are packed by each tile, one panel and
+// one block of k at a time, right before they are used.
 #pragma once
 
 #include "compiler/codegen/llvm_door.h"
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,12 +33,21 @@ namespace gmc::codegen {
 struct GemmBatch {
   int64_t extent, a, b;  // floats from one product's operand to the next one's; 0: they share it
 };
+// An axis as one buffer sees it.
+struct GemmAxis {
+  int64_t extent, stride;
+};
+// Element [k, n] of B where k and n run along several axes each, the last one fastest: in place of ldb and transpose_b.
+struct GemmUnfolded {
+  std::vector<GemmAxis> k, n;
+};
 struct GemmShape {
   int64_t m = 1, n = 1, k = 1;
   bool transpose_a = false, transpose_b = false;
   int64_t lda = 1, ldb = 1;
   std::vector<GemmBatch> batch = {};  // outermost first
   int64_t base_a = 0, base_b = 0;     // floats from the buffer's begin to the first product's operand
+  std::optional<GemmUnfolded> unfolded = {};
 };
 int64_t batches_of(const GemmShape&);
 // The same outputs in the same order with fewer and larger products: neighbouring batch axes become one where both
@@ -64,6 +75,7 @@ struct GemmTiling : GemmChoice {
   int64_t row_blocks = 1, panels = 1, k_blocks = 1;
   int64_t batches = 1;        // products
   int64_t packings = 1;       // different matrices of columns
+  bool packs_panels = false;  // each tile packs a panel and a block of k at a time: columns are unfolded
   int64_t pack_tiles = 0;     // tiles of the pack kernel, 0: there is none
   int64_t compute_tiles = 1;  // tiles of the compute kernel
   int64_t packed_bytes = 0;   // columns shared by all tiles, [packing][vector][k][lanes], 64-byte aligned

@@ -142,7 +142,7 @@ struct MicroKernels {
         kernel.vectors = vectors.base() + (v == 1 ? 1 : 0);
         kernel.row = tiling.copied_rows ? GemmStrides{1, layout.copied_stride} : row_strides(shape, tiling);
         kernel.column_step = tiling.packed ? layout.lanes : column_strides(shape, tiling).k;
-        kernel.vector_stride = tiling.packed ? layout.lanes * shape.k : layout.lanes;
+        kernel.vector_stride = tiling.packed ? layout.lanes * layout.packed_k : layout.lanes;
         kernel.acc_stride = layout.keeps_tile ? layout.acc_stride : kernel.vectors * layout.lanes;
         kernel.tail = v == 2 ? layout.tail : 0;
         const auto symbol = fmt::format("{}.micro{}x{}{}", name, kernel.rows, kernel.vectors, v == 2 ? "m" : "");
@@ -209,6 +209,8 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
   const int64_t packing = layout.vector_split.total * lanes * shape.k;  // floats
   llvm::Value* copied = float_at(b, scratch, layout.copied_offset);
   llvm::Value* own_columns = float_at(b, scratch, layout.packed_offset);
+  llvm::Function* pack_panel =
+      tiling.packs_panels ? emit_unfolded_packer(module, symbol + ".columns", shape, tiling, target) : nullptr;
   llvm::Function* pack =
       tiling.packs_in_tile ? emit_column_packer(module, symbol + ".columns", shape, tiling, target) : nullptr;
   llvm::Value* known = tiling.packs_in_tile ? b.CreateAlloca(b.getInt64Ty()) : nullptr;  // the packing in own_columns
@@ -241,8 +243,8 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
     }
 
     emit_loop(b, constant(0), constant(tiling.k_blocks), 1, [&](llvm::Value* kb) {
-      llvm::Value* k = layout.k_split.start(b, kb);
-      llvm::Value* steps = minus(layout.k_split.start(b, next(kb)), k);
+      llvm::Value* k = times(layout.k_split.start(b, kb), layout.k_unit);
+      llvm::Value* steps = minus(times(layout.k_split.start(b, next(kb)), layout.k_unit), k);
       llvm::Value* first = b.CreateICmpEQ(kb, constant(0));
       if (tiling.copied_rows) {
         llvm::Value* from = float_at(b, row_operand, b.CreateNSWAdd(tile_r, times(k, row_stride.k)));
@@ -258,6 +260,11 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
         llvm::Value* offset = tiling.packed ? b.CreateNSWAdd(times(packed_column, shape.k), times(k, lanes))
                                             : b.CreateNSWAdd(column, times(k, column_stride.k));
         llvm::Value* column_at = float_at(b, column_operand, offset);
+        if (pack_panel) {
+          b.CreateCall(pack_panel,
+                       {column_operand, own_columns, v, b.CreateNSWAdd(v, width), k, b.CreateNSWAdd(k, steps)});
+          column_at = own_columns;
+        }
         emit_loop(b, first_block, last_block, 1, [&](llvm::Value* rb) {
           llvm::Value* r = layout.row_split.start(b, rb);
           llvm::Value* row_at =

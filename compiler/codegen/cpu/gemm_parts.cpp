@@ -17,6 +17,7 @@ GemmStrides row_strides(const GemmShape& s, const GemmChoice& t) {
 }
 
 GemmStrides column_strides(const GemmShape& s, const GemmChoice& t) {
+  if (s.unfolded) return {0, 0};  // nobody reads them but the packer
   if (t.swapped) return s.transpose_a ? GemmStrides{1, s.lda} : GemmStrides{s.lda, 1};
   return s.transpose_b ? GemmStrides{s.ldb, 1} : GemmStrides{1, s.ldb};
 }
@@ -31,9 +32,11 @@ Split pack_split(const GemmShape& s, const GemmTiling& t, const Target& target) 
 GemmLayout::GemmLayout(const GemmShape& s, const GemmTiling& t, const Target& target)
     : lanes(target.lanes), row_split{t.rows, t.row_blocks},
       vector_split{(t.columns + target.lanes - 1) / target.lanes, t.panels}, tile_rows{t.row_blocks, t.grid_rows},
-      tile_columns{t.panels, t.grid_columns}, tile_batches{t.batches, t.grid_batches}, k_split{s.k, t.k_blocks},
-      tail(t.columns % target.lanes), keeps_tile(t.swapped || t.k_blocks > 1), acc_stride(0), copied_stride(0),
-      copied_offset(0), packed_offset(0), tile_height(0), tile_width(0) {
+      tile_columns{t.panels, t.grid_columns}, tile_batches{t.batches, t.grid_batches},
+      k_unit(s.unfolded ? UnfoldedColumns(*s.unfolded, target.lanes).k.back().extent : 1),
+      k_split{s.k / k_unit, t.k_blocks}, tail(t.columns % target.lanes), keeps_tile(t.swapped || t.k_blocks > 1),
+      acc_stride(0), copied_stride(0), copied_offset(0), packed_offset(0), packed_k(s.k), tile_height(0),
+      tile_width(0) {
   for (int64_t i = 0; i < t.grid_rows; ++i) {
     const int64_t first = tile_rows.start(i), last = first + tile_rows.size(i);
     tile_height = std::max(tile_height, row_split.start(last) - row_split.start(first));
@@ -51,6 +54,7 @@ GemmLayout::GemmLayout(const GemmShape& s, const GemmTiling& t, const Target& ta
   copied_offset = keeps_tile ? tile_height * acc_stride : row_split.largest() * vector_split.largest() * lanes;
   copied_offset = (copied_offset + 15) / 16 * 16;
   packed_offset = (copied_offset + k_split.largest() * copied_stride + 15) / 16 * 16;
+  if (s.unfolded) packed_k = k_split.largest() * k_unit;
 }
 
 llvm::Function* make_kernel(llvm::Module& module, const std::string& symbol) {
@@ -101,10 +105,16 @@ void emit_loop(llvm::IRBuilder<>& b, llvm::Value* begin, llvm::Value* end, int64
 }
 
 std::vector<llvm::Value*> emit_transpose_quad(llvm::IRBuilder<>& b, const std::vector<llvm::Value*>& rows,
-                                              int64_t count) {
+                                              int64_t count, int64_t stride) {
   const size_t lanes = rows.size();
   auto* quad = llvm::FixedVectorType::get(b.getFloatTy(), 4);
   const auto load = [&](llvm::Value* p) -> llvm::Value* {
+    if (stride == 2) {
+      auto* wide = llvm::FixedVectorType::get(b.getFloatTy(), 8);
+      llvm::Value* x = b.CreateMaskedLoad(wide, p, llvm::Align(4), first_lanes(b, 8, 2 * count - 1),
+                                          llvm::Constant::getNullValue(wide));
+      return b.CreateShuffleVector(x, std::vector<int>{0, 2, 4, 6});
+    }
     if (count == 4) return b.CreateAlignedLoad(quad, p, llvm::Align(4));
     return b.CreateMaskedLoad(quad, p, llvm::Align(4), first_lanes(b, 4, count), llvm::Constant::getNullValue(quad));
   };

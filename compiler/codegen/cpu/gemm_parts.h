@@ -24,11 +24,7 @@ struct GemmStrides {
 GemmStrides row_strides(const GemmShape&, const GemmChoice&);
 GemmStrides column_strides(const GemmShape&, const GemmChoice&);
 
-// A batch axis as one buffer sees it.
-struct GemmAxis {
-  int64_t extent, stride;
-};
-// Of the operand whose rows, or columns, the tiling takes.
+// The batch axes of the operand whose rows, or columns, the tiling takes.
 std::vector<GemmAxis> row_axes(const GemmShape&, const GemmChoice&);
 std::vector<GemmAxis> column_axes(const GemmShape&, const GemmChoice&);
 // Of the packings, which are as many as there are different matrices of columns.
@@ -44,18 +40,20 @@ Split pack_split(const GemmShape&, const GemmTiling&, const Target&);
 struct GemmLayout {
   GemmLayout(const GemmShape&, const GemmTiling&, const Target&);
   int64_t lanes;
-  Split row_split;     // rows in blocks
-  Split vector_split;  // vectors of columns in panels
-  Split tile_rows;     // blocks in rows of the grid
-  Split tile_columns;  // panels in columns of the grid
-  Split tile_batches;  // products in runs
-  Split k_split;
+  Split row_split;        // rows in blocks
+  Split vector_split;     // vectors of columns in panels
+  Split tile_rows;        // blocks in rows of the grid
+  Split tile_columns;     // panels in columns of the grid
+  Split tile_batches;     // products in runs
+  int64_t k_unit;         // steps of k that unfolded columns pack together
+  Split k_split;          // units of k in blocks
   int64_t tail;           // valid columns of the last vector, 0: all
   bool keeps_tile;        // scratch holds the accumulators of a whole tile, not of one micro-kernel
   int64_t acc_stride;     // floats from row to row of the accumulators in scratch if keeps_tile
   int64_t copied_stride;  // floats from k to k + 1 of copied rows in scratch, behind the accumulators; 0: not copied
   int64_t copied_offset;  // floats
   int64_t packed_offset;  // floats: columns packed in the tile lie behind all else
+  int64_t packed_k;       // steps of k in a packed vector
   int64_t tile_height;    // rows of the accumulators in scratch, a multiple of lanes if swapped
   int64_t tile_width;     // most vectors of columns in a tile
 };
@@ -73,13 +71,32 @@ llvm::Value* first_lanes(llvm::IRBuilder<>&, int64_t lanes, int64_t count);
 llvm::Function* emit_column_packer(llvm::Module&, const std::string& name, const GemmShape&, const GemmTiling&,
                                    const Target&);
 
+// How vectors of unfolded columns are packed.
+enum class Unfolding {
+  pieces,      // a vector's columns lie next to each other (or every second) in one or a few pieces
+  transposed,  // steps of k do
+  gathered     // neither
+};
+struct UnfoldedColumns {
+  UnfoldedColumns(const GemmUnfolded&, int64_t lanes);
+  Unfolding how;
+  int64_t piece;               // columns of a piece
+  std::vector<GemmAxis> k, n;  // without axes of extent 1; the last of k is one unit
+};
+// void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64 end): packs vectors [first, last) over steps [k, end),
+// which are whole units.
+llvm::Function* emit_unfolded_packer(llvm::Module&, const std::string& name, const GemmShape&, const GemmTiling&,
+                                     const Target&);
+
 using EmitBody = std::function<void(llvm::Value* i)>;
 // for (i = begin; i < end; i += step) body(i)
 void emit_loop(llvm::IRBuilder<>&, llvm::Value* begin, llvm::Value* end, int64_t step, const EmitBody&);
 
 // Reads 4 consecutive floats of each of `lanes` rows and returns 4 vectors: vector j holds element j of every row.
 // Only the first `count` elements of each row are touched.
-std::vector<llvm::Value*> emit_transpose_quad(llvm::IRBuilder<>&, const std::vector<llvm::Value*>& rows, int64_t count);
+// With a stride of 2 they are every second one.
+std::vector<llvm::Value*> emit_transpose_quad(llvm::IRBuilder<>&, const std::vector<llvm::Value*>& rows, int64_t count,
+                                              int64_t stride = 1);
 
 // void(ptr rows, ptr columns, ptr accumulators, i64 steps, i1 first): accumulators (from memory, or zero if `first`)
 // plus `steps` >= 1 outer products, back to memory. `mask` is a constant for the last vector of columns, or nullptr.

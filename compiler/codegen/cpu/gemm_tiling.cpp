@@ -17,6 +17,7 @@ struct Machine {
   double conflict_line = 0.5;                           // the same for lines that evict each other
   double l3_line = 0.45;                                // a line that does not stay in L2 until it is used again
   double copied_vector = 1.2, transposed_vector = 2.6;  // packing
+  double unfolded_vector = 5, gathered_vector = 40;     // the same where columns are unfolded
   double swapped_vector = 6;                            // transposition of outputs
   double spilled_line = 2;                              // of accumulators that do not stay in the cache
   double output_vector = 3;                             // epilogue
@@ -77,6 +78,14 @@ double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& 
     total += vectors * as_double(t.rows * t.k_blocks) * machine.spilled_line;
   total = total * as_double(t.batches) + machine.tile * as_double(t.compute_tiles);
   if (!t.packed) return total;
+  if (t.packs_panels) {
+    const UnfoldedColumns unfolded(*shape.unfolded, layout.lanes);
+    const double pieces = lanes / as_double(unfolded.piece) * as_double(std::abs(unfolded.n.back().stride));
+    const double vector = unfolded.how == Unfolding::pieces       ? pieces * machine.copied_vector
+                          : unfolded.how == Unfolding::transposed ? machine.unfolded_vector
+                                                                  : machine.gathered_vector;
+    return total + as_double(t.batches * t.grid_rows) * vectors * k * vector;
+  }
   // A tile packs again for each of its products that has other columns than the one before it.
   const double packings = as_double(t.packs_in_tile ? std::max(t.packings, t.grid_batches) * t.grid_rows : t.packings);
   const double vector = columns.outer == 1 ? machine.copied_vector : machine.transposed_vector;
@@ -116,6 +125,7 @@ GemmShape dense_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool tra
 GemmTiling tile_gemm(const GemmShape& shape, const Target& target, const GemmChoice& choice) {
   GemmTiling t;
   static_cast<GemmChoice&>(t) = choice;
+  if (shape.unfolded) t.swapped = false;
   t.rows = t.swapped ? shape.n : shape.m;
   t.columns = t.swapped ? shape.m : shape.n;
   const int64_t vectors = (t.columns + target.lanes - 1) / target.lanes;
@@ -127,6 +137,12 @@ GemmTiling tile_gemm(const GemmShape& shape, const Target& target, const GemmCho
   t.row_blocks = blocks(t.rows, t.row_block, t.grid_rows);
   t.panels = blocks(vectors, t.panel_vectors, t.grid_columns);
   t.k_blocks = (shape.k + t.k_block - 1) / t.k_block;
+  t.packs_panels = shape.unfolded.has_value();
+  if (t.packs_panels) {
+    t.packs_in_tile = false, t.packed = true;
+    const int64_t units = shape.k / UnfoldedColumns(*shape.unfolded, target.lanes).k.back().extent;
+    t.k_blocks = std::min(t.k_blocks, units);
+  }
   t.packed = t.packed || column_strides(shape, t).outer != 1;
   t.copied_rows = t.copied_rows && row_strides(shape, t).outer == 1;
   t.batches = batches_of(shape);
@@ -135,12 +151,15 @@ GemmTiling tile_gemm(const GemmShape& shape, const Target& target, const GemmCho
   t.packs_in_tile = t.packs_in_tile && t.packed;
   t.compute_tiles = t.grid_rows * t.grid_columns * t.grid_batches;
   const int64_t vector_floats = target.lanes * shape.k;
-  if (t.packed && !t.packs_in_tile) {
+  if (t.packed && !t.packs_in_tile && !t.packs_panels) {
     t.pack_tiles = pack_split(shape, t, target).parts;
     t.packed_bytes = round_up(t.packings * vectors * vector_floats * 4, 64);
   }
   const GemmLayout layout(shape, t, target);
-  const int64_t floats = layout.packed_offset + (t.packs_in_tile ? layout.tile_width * vector_floats : 0);
+  const int64_t panel = layout.vector_split.largest() * target.lanes * layout.packed_k;
+  const int64_t floats = layout.packed_offset + (t.packs_in_tile  ? layout.tile_width * vector_floats
+                                                 : t.packs_panels ? panel
+                                                                  : 0);
   t.scratch_bytes = round_up(floats * 4, 64);
   return t;
 }
@@ -169,6 +188,7 @@ GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
   for (bool swapped : {false, true})
     for (Packing packing : {Packing::none, Packing::before, Packing::in_tile}) {
       if (packing == Packing::in_tile && batches == 1) continue;
+      if (shape.unfolded && (swapped || packing != Packing::before)) continue;
       const bool packed = packing != Packing::none;
       for (const auto& [r, v] : micro_kernel_sizes(target)) {
         GemmChoice choice;
@@ -179,6 +199,9 @@ GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
         choice.panel_vectors = v;
         choice.k_block = shape.k;
         if (shape.k > 2048) choice.k_block = 1024;
+        // A packed panel takes a quarter of the cache.
+        if (shape.unfolded)
+          choice.k_block = std::min(shape.k, std::max<int64_t>(64, target.l2_bytes / 16 / (v * target.lanes)));
         const GemmStrides rows = row_strides(shape, choice);
         if (rows.outer == 1 && page_apart(rows.k)) {
           choice.k_block = std::min<int64_t>(shape.k, 512);
