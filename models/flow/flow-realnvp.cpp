@@ -9,7 +9,8 @@ struct Config {
   int64_t batch = 128, x = 64, h = 256, layers = 6;
   double lr = 1e-3, wd = 0, clip = 0;
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, x, h, layers, lr, wd, clip, betas)
+  std::string prepare = "pad=32,pool=4,dequantise,range=-2:2";  // of the data
+  GMC_FIELDS(batch, x, h, layers, lr, wd, clip, betas, prepare)
 };
 
 struct RealNvp {
@@ -36,7 +37,7 @@ struct RealNvp {
     return {tanh(st[0]), st[1]};
   }
 
-  Tensor loss(Tensor x) const {  // negative log-likelihood, bits per dimension
+  Tensor log_likelihood(Tensor x) const {  // [batch], nats
     Tensor logdet = full({x.dim(0)}, 0);
     for (size_t i = 0; i < nets.size(); ++i) {
       auto [kept, moved] = halves(x, i);
@@ -44,8 +45,10 @@ struct RealNvp {
       x = whole(kept, moved * exp(s) + t, i);
       logdet = logdet + sum(s, {1});
     }
-    Tensor logp = -0.5 * sum(square(x) + std::log(2 * std::numbers::pi), {1}) + logdet;
-    return -mean(logp) / (static_cast<double>(x.dim(1)) * std::numbers::ln2);
+    return -0.5 * sum(square(x) + std::log(2 * std::numbers::pi), {1}) + logdet;
+  }
+  Tensor loss(Tensor x) const {  // negative log-likelihood, bits per dimension
+    return -mean(log_likelihood(x)) / (static_cast<double>(x.dim(1)) * std::numbers::ln2);
   }
 
   Tensor inverse(Tensor x) const {
@@ -58,7 +61,9 @@ struct RealNvp {
   }
 };
 
-GMC_MODEL("flow-realnvp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .x = 784, .h = 1024, .layers = 8}}})
+GMC_MODEL("flow-realnvp", Config,
+          {{"tiny", {}},
+           {"base", {.batch = 1024, .x = 784, .h = 1024, .layers = 8, .prepare = "dequantise,range=-2:2"}}})
 (Program& p, const Config& c) {
   RealNvp net(c);
   p.state(net);
@@ -69,5 +74,6 @@ GMC_MODEL("flow-realnvp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .x = 7
     output("loss", loss);
   });
   p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.x}))); });
+  p.entry("density", [&] { output("log_likelihood", net.log_likelihood(input("x", f32, {c.batch, c.x}))); });
   p.entry("sample", [&] { output("samples", net.inverse(normal("z", {64, c.x}))); });
 }

@@ -6,7 +6,8 @@ struct Config {
   int64_t batch = 32, ch = 1, z = 64, c = 32;
   double lr = 2e-4;
   std::vector<double> betas{0.5, 0.999};
-  GMC_FIELDS(batch, ch, z, c, lr, betas)
+  std::string prepare = "pad=32,range=-1:1";  // of the data
+  GMC_FIELDS(batch, ch, z, c, lr, betas, prepare)
 };
 
 struct Gan {

@@ -6,7 +6,8 @@ struct Config {
   int64_t batch = 128, x = 784, z = 100, h = 128;
   double lr = 2e-4;
   std::vector<double> betas{0.5, 0.999};
-  GMC_FIELDS(batch, x, z, h, lr, betas)
+  std::string prepare = "range=-1:1";  // of the data
+  GMC_FIELDS(batch, x, z, h, lr, betas, prepare)
 };
 
 struct Gan {

@@ -7,7 +7,8 @@ struct Config {
   int64_t batch = 64, ch = 1, c = 32, z = 64;
   double lr = 1e-3, wd = 0, clip = 0;
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, ch, c, z, lr, wd, clip, betas)
+  std::string prepare = "pad=32";  // of the data
+  GMC_FIELDS(batch, ch, c, z, lr, wd, clip, betas, prepare)
 };
 
 // Half and twice the height and width.
@@ -26,6 +27,7 @@ struct Vae {
         to_z(4 * c * 16, 2 * config.z), from_z(config.z, 4 * c * 16),
         dec(Silu(), up(4 * c, 2 * c), Silu(), up(2 * c, c), Silu(), up(c, config.ch)) {}
 
+  Tensor mean(Tensor x) const { return chunk(to_z(enc(x)), 2, 1)[0]; }  // of the code
   Tensor decode(Tensor z) const { return dec(reshape(from_z(z), {z.dim(0), 4 * c, 4, 4})); }
 
   Tensor loss(Tensor x) const {  // negative ELBO, nats per image but for a constant
@@ -48,5 +50,9 @@ GMC_MODEL("vae-conv", Config, {{"tiny", {}}, {"base", {.batch = 256, .ch = 3, .c
     output("loss", loss);
   });
   p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.ch, 32, 32}))); });
+  p.entry("encode", [&] { output("code", net.mean(input("x", f32, {c.batch, c.ch, 32, 32}))); });
+  p.entry("decode", [&] { output("samples", net.decode(input("z", f32, {c.batch, c.z}))); });
+  p.entry("reconstruct",
+          [&] { output("reconstruction", net.decode(net.mean(input("x", f32, {c.batch, c.ch, 32, 32})))); });
   p.entry("sample", [&] { output("samples", net.decode(normal("z", {64, c.z}))); });
 }

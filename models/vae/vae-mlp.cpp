@@ -24,6 +24,16 @@ struct Vae {
     Tensor kl = -0.5 * sum(1 + lv - square(m) - exp(lv));
     return (bce + kl) / x.dim(0);
   }
+
+  // log p(x, z) / q(z | x) of one z of q for each image, in nats: what the importance-weighted bound averages (Burda,
+  // Grosse & Salakhutdinov 2016, equation 8).
+  Tensor log_weight(Tensor x) const {
+    Tensor h = relu(fc1(x)), m = mu(h), lv = logvar(h);
+    Tensor e = normal("eps", m.shape());
+    Tensor z = m + e * exp(0.5 * lv);
+    Tensor log_likelihood = -sum(bce_with_logits(decode(z), x), {1});
+    return log_likelihood + 0.5 * sum(square(e) + lv - square(z), {1});
+  }
 };
 
 GMC_MODEL("vae-mlp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .h = 1024, .z = 64}}})
@@ -39,5 +49,12 @@ GMC_MODEL("vae-mlp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .h = 1024, 
     output("loss", loss);
   });
   p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.x}))); });
+  p.entry("log_weight", [&] { output("log_weight", net.log_weight(input("x", f32, {c.batch, c.x}))); });
+  p.entry("encode", [&] { output("code", net.mu(relu(net.fc1(input("x", f32, {c.batch, c.x}))))); });
+  p.entry("decode", [&] { output("samples", sigmoid(net.decode(input("z", f32, {c.batch, c.z})))); });
+  p.entry("reconstruct", [&] {
+    Tensor code = net.mu(relu(net.fc1(input("x", f32, {c.batch, c.x}))));
+    output("reconstruction", sigmoid(net.decode(code)));
+  });
   p.entry("sample", [&] { output("samples", sigmoid(net.decode(normal("z", {64, c.z})))); });
 }

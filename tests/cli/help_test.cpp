@@ -11,7 +11,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const char* const verbs[] = {"train", "sample", "compile", "run", "verify", "bench", "inspect", "list", "import"};
+const char* const verbs[] = {"train",  "sample", "eval",    "compile", "run",
+                             "verify", "bench",  "inspect", "list",    "import"};
 
 class Help : public Cli {};
 

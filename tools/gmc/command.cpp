@@ -41,6 +41,12 @@ void add_seed_option(CLI::App& app, RunOptions& o) {
   app.add_option("--seed", o.seed, "of all random draws")->capture_default_str();
 }
 
+void add_weights_options(CLI::App& app, std::string& path, bool& ema) {
+  app.add_option("--weights", path, "safetensors with the parameters; without it the initial ones of the seed")
+      ->type_name("FILE");
+  app.add_flag("--ema", ema, "use the averages of the weights (ema.NAME in the file)");
+}
+
 void add_threads_option(CLI::App& app, RunOptions& o) {
   app.add_option("--threads", o.threads, "1 to 64; 0: as many as there are CPUs")
       ->check(CLI::Range(0, 64))
@@ -141,10 +147,28 @@ package::SessionOptions session_options(const RunOptions& o) {
   return {o.threads, mode && std::string(mode) == "guard"};
 }
 
-void set_weights(package::Session& session, const Model& m, const std::string& path, uint64_t seed) {
+void set_weights(package::Session& session, const Model& m, const std::string& path, uint64_t seed, bool ema) {
   session.set_state(m.initial_state(seed), false);
+  if (path.empty() && ema) fail_usage("--ema: expected --weights with averages");
   if (path.empty()) return;
-  const TensorMap weights = files::load_safetensors(path);
+  TensorMap weights = files::load_safetensors(path);
+  bool averaged = false;
+  if (ema)
+    for (auto& [name, tensor] : weights) {
+      const auto average = weights.find("ema." + name);
+      if (average == weights.end()) continue;
+      tensor = average->second;
+      averaged = true;
+    }
+  if (ema && !averaged) fail("'{}' holds no averages: no weight NAME with an ema.NAME", path);
+  // A model that keeps no averages knows no such names.
+  for (auto it = weights.begin(); ema && it != weights.end();) {
+    const auto& states = m.program->states();
+    const bool unknown =
+        it->first.rfind("ema.", 0) == 0 &&
+        std::none_of(states.begin(), states.end(), [&](const State& s) { return s.name == it->first; });
+    it = unknown ? weights.erase(it) : std::next(it);
+  }
   try {
     session.set_state(weights, true);
   } catch (const Error& e) {

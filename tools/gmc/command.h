@@ -41,6 +41,7 @@ struct RunOptions {
 };
 void add_seed_option(CLI::App&, RunOptions&);
 void add_threads_option(CLI::App&, RunOptions&);
+void add_weights_options(CLI::App&, std::string& path, bool& ema);
 
 // A model with its configuration, captured.
 struct Model {
@@ -74,7 +75,8 @@ package::SessionOptions session_options(const RunOptions&);
 
 // Loads weights into a session: a checkpoint or any safetensors file with the parameters' names. Empty path: the
 // initial values of the seed.
-void set_weights(package::Session&, const Model&, const std::string& path, uint64_t seed);
+// `ema`: the averages `ema.NAME` in it take the place of NAME; throws `Error` if there are none.
+void set_weights(package::Session&, const Model&, const std::string& path, uint64_t seed, bool ema = false);
 
 // Throws `Error` (usage) with the nearest of `names` unless `name` is one of them. `what`: `policy`, `stage`, ...
 void check_choice(const std::string& what, const std::string& name, const std::vector<std::string>& names);
@@ -86,6 +88,7 @@ std::string bytes_text(int64_t bytes);  // `2.6 MB`
 // The verbs: each adds its options and sets what running it does. `status` becomes the exit status.
 void add_train(CLI::App&, int& status);
 void add_sample(CLI::App&, int& status);
+void add_eval(CLI::App&, int& status);
 void add_compile(CLI::App&, int& status);
 void add_run(CLI::App&, int& status);
 void add_verify(CLI::App&, int& status);

@@ -7,11 +7,14 @@
 
 namespace gmc::tool {
 
-void add_data_options(CLI::App& app, DataOptions& o) {
-  app.add_option("--data", o.spec, "KIND:PATH; kinds are listed below")->required()->type_name("KIND[:PATH]");
+void add_data_options(CLI::App& app, DataOptions& o, bool required) {
+  app.add_option("--data", o.spec, required ? "KIND:PATH; kinds are listed below" : "as for `gmc train`")
+      ->required(required)
+      ->type_name("KIND[:PATH]");
   app.add_option("--prepare", o.prepare,
-                 "what is done to samples, as pad=32,range=-1:1 (listed below); if not given, what the model's "
-                 "configuration says in its field prepare")
+                 fmt::format("what is done to samples, as pad=32,range=-1:1{}; if not given, what the model's "
+                             "configuration says in its field prepare",
+                             required ? " (listed below)" : ""))
       ->type_name("LIST");
 }
 

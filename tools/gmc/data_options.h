@@ -12,7 +12,7 @@ struct DataOptions {
   std::string spec;
   std::optional<std::string> prepare;
 };
-void add_data_options(CLI::App&, DataOptions&);
+void add_data_options(CLI::App&, DataOptions&, bool required = true);
 // The kinds and preparations, for the foot of a verb's help.
 std::string data_help();
 

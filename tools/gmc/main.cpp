@@ -45,8 +45,8 @@ int run(int argc, char** argv) {
   app.footer(examples);
   app.set_help_all_flag("--help-all", "help of every verb");
   int status = 0;
-  for (auto add :
-       {add_train, add_sample, add_compile, add_run, add_verify, add_bench, add_inspect, add_list, add_import})
+  for (auto add : {add_train, add_sample, add_eval, add_compile, add_run, add_verify, add_bench, add_inspect, add_list,
+                   add_import})
     add(app, status);
   std::string about;
   CLI::App* help = app.add_subcommand("help", "explain a verb");

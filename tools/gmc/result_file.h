@@ -27,7 +27,8 @@ std::vector<std::byte> picture_of(const HostTensor&, const View&);
 // The text of that .txt.
 std::string text_of(const HostTensor&, const View&);
 
-// ceil(count / batch) calls of an entry without inputs, with step = number of the call; the first `count` rows.
-HostTensor sample(package::Session&, const std::string& entry, int64_t count, uint64_t seed);
+// ceil(count / batch) calls of an entry without inputs, with step = number of the call, counted from `first`; the first
+// `count` rows.
+HostTensor sample(package::Session&, const std::string& entry, int64_t count, uint64_t seed, int64_t first = 0);
 
 }  // namespace gmc::tool

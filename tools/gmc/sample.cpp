@@ -4,8 +4,11 @@
 #include "runtime/base/error.h"
 #include "runtime/data/prepare.h"
 #include "tools/gmc/checkpoint.h"
+#include "tools/gmc/data_options.h"
 #include "tools/gmc/result_file.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace gmc::tool {
@@ -15,14 +18,113 @@ struct SampleOptions {
   ModelOptions model;
   CompileOptions compile;
   RunOptions run;
-  std::string weights, output = "samples.png", entry = "sample";
-  int64_t count = 64;
-  bool json = false;
+  DataOptions data;
+  std::string weights, output, entry = "sample";
+  int64_t count = 64, interpolate = 0;
+  bool json = false, ema = false;
 };
+
+View view_of(const Model& model, const std::optional<data::Vocabulary>& vocabulary) {
+  const data::Prepare prepare = data::Prepare::parse(model.field("prepare"));
+  return {prepare.low, prepare.high, vocabulary ? &*vocabulary : nullptr};
+}
+
+// Prints what each call gives as soon as it is there.
+void print_samples(package::Session& session, const SampleOptions& o, const View& view) {
+  const int64_t rows = session.outputs(session.entry_index(o.entry))[0].type.shape[0];
+  for (int64_t done = 0; done < o.count; done += rows) {
+    HostTensor now = sample(session, o.entry, rows, o.run.seed, done / rows);
+    now.shape[0] = std::min(rows, o.count - done);
+    now.bytes.resize(static_cast<size_t>(byte_size(now.dtype, now.shape)));
+    fmt::print("{}", text_of(now, view));
+    std::fflush(stdout);
+  }
+}
+
+// One output of an entry for one input, in calls of the entry's batch; what is over in the last one repeats row 0.
+HostTensor mapped(package::Session& session, const std::string& name, const HostTensor& rows) {
+  const int entry = session.entry_index(name);
+  const auto inputs = session.inputs(entry), outputs = session.outputs(entry);
+  if (inputs.size() != 1 || outputs.size() != 1 || inputs[0].type.dtype != DType::f32 ||
+      outputs[0].type.dtype != DType::f32 || inputs[0].type.shape.empty() || outputs[0].type.shape.empty() ||
+      inputs[0].type.shape[0] != outputs[0].type.shape[0])
+    fail("entry '{}' must have one f32 input [B, ...] and one f32 output [B, ...]", name);
+  const int64_t batch = inputs[0].type.shape[0], count = rows.shape[0],
+                size = element_count(inputs[0].type.shape) / batch;
+  if (rows.count() != count * size)
+    fail("entry '{}' takes {}, got {}", name, to_string(inputs[0].type.shape), to_string(rows.shape));
+  Shape all = outputs[0].type.shape;
+  all[0] = count;
+  HostTensor out(DType::f32, all), x(DType::f32, inputs[0].type.shape), y(DType::f32, outputs[0].type.shape);
+  const int64_t row = y.count() / batch;
+  for (int64_t done = 0; done < count; done += batch) {
+    for (int64_t b = 0; b < batch; ++b)
+      std::copy_n(rows.as<float>() + (done + b < count ? done + b : 0) * size, size, x.as<float>() + b * size);
+    session.run(entry, {x.bytes.data()}, {y.bytes.data()}, 0, 0);
+    std::copy_n(y.as<float>(), std::min(batch, count - done) * row, out.as<float>() + done * row);
+  }
+  return out;
+}
+
+// n rows of n images: from one held-out sample to another, along the line between their codes.
+HostTensor interpolation(package::Session& session, const SampleOptions& o, const Model& model) {
+  if (o.data.spec.empty()) fail_usage("--interpolate: expected --data to go between");
+  const auto data = load_data(o.data, model);
+  const int64_t n = o.interpolate;
+  Shape shape = session.inputs(session.entry_index("encode")).at(0).type.shape;
+  if (shape.empty()) fail("entry 'encode' has no input with a batch dimension");
+  shape[0] = 2 * n;
+  HostTensor ends(DType::f32, shape);
+  data->draw({data::Part::validate, data::Order::shuffled, o.run.seed, 0}, {{"x", DType::f32, shape}},
+             {ends.bytes.data()});
+  const HostTensor codes = mapped(session, "encode", ends);
+  Shape between = codes.shape;
+  between[0] = n * n;
+  HostTensor line(DType::f32, between);
+  const int64_t size = codes.count() / codes.shape[0];
+  for (int64_t pair = 0; pair < n; ++pair)
+    for (int64_t k = 0; k < n; ++k)
+      for (int64_t i = 0; i < size; ++i) {
+        const float t = n == 1 ? 0 : static_cast<float>(k) / static_cast<float>(n - 1);
+        const float *a = codes.as<float>() + 2 * pair * size, *b = a + size;
+        line.as<float>()[(pair * n + k) * size + i] = (1 - t) * a[i] + t * b[i];
+      }
+  return mapped(session, "decode", line);
+}
+
+void run(const SampleOptions& given) {
+  SampleOptions o = given;
+  if (!o.output.empty() && o.output != "-") check_result_file(o.output);
+  const Model model = load(o.model);
+  const std::vector<std::string> entries =
+      o.interpolate > 0 ? std::vector<std::string>{"encode", "decode"} : std::vector<std::string>{o.entry};
+  package::Session session(package::compile(source_of(model, entries), compile_options(o.compile)),
+                           session_options(o.run));
+  set_weights(session, model, o.weights, o.run.seed, o.ema);
+  const auto vocabulary = vocabulary_of(o.weights);
+  const View view = view_of(model, vocabulary);
+  const bool symbols =
+      o.interpolate == 0 && session.outputs(session.entry_index(o.entry)).at(0).type.dtype == DType::i64;
+  if (o.output == "-" || (o.output.empty() && symbols && vocabulary)) return print_samples(session, o, view);
+  const HostTensor samples =
+      o.interpolate > 0 ? interpolation(session, o, model) : sample(session, o.entry, o.count, o.run.seed);
+  if (o.output.empty()) o.output = "samples" + suitable_ending(samples);
+  write_result(o.output, samples, view);
+  const int64_t count = samples.shape[0];
+  if (o.json)
+    fmt::print(
+        "{}\n",
+        nlohmann::ordered_json{{"output", o.output}, {"samples", count}, {"shape", samples.shape}, {"seed", o.run.seed}}
+            .dump());
+  else
+    fmt::print("{} samples of shape {} in {}\n", count,
+               to_string(Shape(samples.shape.begin() + 1, samples.shape.end())), o.output);
+}
 
 }  // namespace
 
-HostTensor sample(package::Session& session, const std::string& entry_name, int64_t count, uint64_t seed) {
+HostTensor sample(package::Session& session, const std::string& entry_name, int64_t count, uint64_t seed,
+                  int64_t first) {
   const int entry = session.entry_index(entry_name);
   const auto outputs = session.outputs(entry);
   if (!session.inputs(entry).empty()) fail("entry '{}' has inputs; use `gmc run` to give them", entry_name);
@@ -35,7 +137,7 @@ HostTensor sample(package::Session& session, const std::string& entry_name, int6
   HostTensor out(outputs[0].type.dtype, all), batch(outputs[0].type.dtype, shape);
   const size_t row = batch.bytes.size() / static_cast<size_t>(shape[0]);
   for (int64_t call = 0, done = 0; done < count; ++call, done += shape[0]) {
-    session.run(entry, {}, {batch.bytes.data()}, seed, static_cast<uint64_t>(call));
+    session.run(entry, {}, {batch.bytes.data()}, seed, static_cast<uint64_t>(first + call));
     std::memcpy(out.bytes.data() + static_cast<size_t>(done) * row, batch.bytes.data(),
                 static_cast<size_t>(std::min(shape[0], count - done)) * row);
   }
@@ -46,37 +148,26 @@ void add_sample(CLI::App& app, int&) {
   auto o = std::make_shared<SampleOptions>();
   CLI::App* verb = app.add_subcommand("sample", "generate samples with a model");
   add_model_options(*verb, o->model);
-  verb->add_option("--weights", o->weights, "safetensors with the parameters; without it the initial ones of the seed")
-      ->type_name("FILE");
+  add_weights_options(*verb, o->weights, o->ema);
   verb->add_option("-n", o->count, "how many")->capture_default_str();
-  verb->add_option("-o", o->output, "where to: .png (a grid of images), .npy or .txt")
-      ->capture_default_str()
+  verb->add_option("-o", o->output,
+                   "where to: .png (a grid of images, or points), .npy or .txt; - prints them as they are made, which "
+                   "is what happens to symbols if it is left out [samples.png or samples.npy]")
       ->type_name("FILE");
   verb->add_option("--entry", o->entry, "the entry that samples")->capture_default_str();
+  verb->add_option("--interpolate", o->interpolate,
+                   "N rows of N images between held-out samples of --data, by the entries encode and decode")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  add_data_options(*verb, o->data, false);
   verb->add_flag("--json", o->json, "print what was done as JSON");
   add_seed_option(*verb, o->run);
   add_threads_option(*verb, o->run);
   add_compile_options(*verb, o->compile);
-  verb->footer("\nExample: gmc sample vae-mlp --weights out/last.safetensors -n 64 --seed 1 -o grid.png");
-  verb->callback([o] {
-    check_result_file(o->output);
-    const Model model = load(o->model);
-    package::Session session(package::compile(source_of(model, {o->entry}), compile_options(o->compile)),
-                             session_options(o->run));
-    set_weights(session, model, o->weights, o->run.seed);
-    const auto vocabulary = vocabulary_of(o->weights);
-    const HostTensor samples = sample(session, o->entry, o->count, o->run.seed);
-    const data::Prepare prepare = data::Prepare::parse(model.field("prepare"));
-    write_result(o->output, samples, {prepare.low, prepare.high, vocabulary ? &*vocabulary : nullptr});
-    if (o->json)
-      fmt::print("{}\n",
-                 nlohmann::ordered_json{
-                     {"output", o->output}, {"samples", o->count}, {"shape", samples.shape}, {"seed", o->run.seed}}
-                     .dump());
-    else
-      fmt::print("{} samples of shape {} in {}\n", o->count,
-                 to_string(Shape(samples.shape.begin() + 1, samples.shape.end())), o->output);
-  });
+  verb->footer("\nExamples:\n  gmc sample vae-mlp --weights out/last.safetensors -n 64 --seed 1 -o grid.png\n  gmc "
+               "sample vae-mlp "
+               "--weights out/last.safetensors --interpolate 8 --data glyphs -o between.png");
+  verb->callback([o] { run(*o); });
 }
 
 }  // namespace gmc::tool

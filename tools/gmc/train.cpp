@@ -35,7 +35,10 @@ struct TrainOptions {
 class Trainer {
 public:
   explicit Trainer(const TrainOptions& o) : o_(o), model_(load(o.model)), data_(load_data(o.data, model_)) {
-    const package::Compiled compiled = package::compile(source_of(model_), compile_options(o.compile));
+    std::vector<std::string> entries{"step"};  // if there is none, the error names those there are
+    for (const Entry& e : model_.program->entries())
+      if (e.name == "eval" || e.name == "sample") entries.push_back(e.name);
+    const package::Compiled compiled = package::compile(source_of(model_, entries), compile_options(o.compile));
     session_ = std::make_unique<package::Session>(compiled, session_options(o.run));
     compile_ms_ = compiled.timing.total_ms;
     step_entry_ = session_->entry_index("step");
