@@ -185,8 +185,27 @@ Var gradient_by_phases(Var g, Var w, const Sliding& s, int64_t groups, const Lis
   return y;
 }
 
+// Where g has one place: each tap is seen at one element of x, and there is nothing to slide over.
+Var gradient_of_one_place(Var g, Var w, const Sliding& s, int64_t groups, const List& extents) {
+  const int64_t n = g.shape()[0], out = g.shape()[1] / groups, in = w.shape()[1];
+  const List kernel = spatial_of(w.shape());
+  const Var rows = transpose(reshape(g, {n, groups, out}), {1, 0, 2});
+  Shape whole{n, groups * in};
+  whole.insert(whole.end(), kernel.begin(), kernel.end());
+  Var y = matmul(rows, reshape(w, {groups, out, in * product(kernel)}));
+  y = apart(reshape(transpose(y, {1, 0, 2}), whole), s.dilation);
+  List low(2, 0), high(2, 0);
+  for (size_t j = 0; j < extents.size(); ++j) {
+    low.push_back(-s.low[j]);
+    high.push_back(extents[j] - y.shape()[2 + j] + s.low[j]);
+  }
+  return pad(y, low, high);
+}
+
 // Gradient of x [.., extents..]: a convolution of the gradient, its elements apart, with the turned weight.
 Var input_gradient(Var g, Var w, const Sliding& s, int64_t groups, const List& extents) {
+  if (element_count(g.shape()) > 0 && product(spatial_of(g.shape())) == 1)
+    return gradient_of_one_place(g, w, s, groups, extents);
   bool apart_by_two = false, by_phases = element_count(g.shape()) > 0;
   for (size_t j = 0; j < extents.size(); ++j) {
     apart_by_two |= s.step[j] == 2;

@@ -54,6 +54,35 @@ void collapse_axes(kernel::Region& r) {
   for_each_strides(r, [](Shape& strides) { strides.insert(strides.begin(), 0); });
 }
 
+bool choose_columns(kernel::Region& r) {
+  constexpr int64_t few = 4, enough = 8;
+  const size_t last = r.extents.size() - 1;
+  if (has(r, Kind::row) || has(r, Kind::fold) || r.extents[last] > few || r.extents[last] < 2) return false;
+  // Steps of 1 and 2 are vectors' own; of others the shortest touch the fewest lines.
+  const auto steps = [&](size_t axis) {
+    int64_t sum = 0;
+    for (const Instruction& in : r.body)
+      if (in.kind != Kind::index && kernel::has_access(in)) {
+        const int64_t stride = in.access.strides[axis];
+        sum += stride >= 0 && stride <= 2 ? 0 : std::abs(stride);
+      }
+    return sum;
+  };
+  size_t best = last;
+  for (size_t axis = 0; axis < last; ++axis) {
+    if (r.extents[axis] < enough && (steps(axis) > 0 || r.extents[axis] <= r.extents[last])) continue;
+    const std::pair now{steps(axis), -r.extents[axis]}, before{steps(best), -r.extents[best]};
+    if (best == last || now < before) best = axis;
+  }
+  if (best == last) return false;
+  const auto to_end = [&](Shape& s) {
+    std::rotate(s.begin() + static_cast<ptrdiff_t>(best), s.begin() + static_cast<ptrdiff_t>(best) + 1, s.end());
+  };
+  to_end(r.extents);
+  for_each_strides(r, to_end);
+  return true;
+}
+
 void collapse_batches(kernel::Region& r) {
   kernel::Product& p = *r.product;
   const auto remove_batch = [&](size_t axis) {

@@ -8,7 +8,10 @@ namespace gmc::lower {
 // Merges neighbouring axes where every access continues from one into the other; the columns only where nothing
 // reduces.
 void collapse_axes(kernel::Region&);
-// The same for the batch axes and the rows of a product, where both its operands continue as well.
+// Makes another axis the columns where the last one is too short for vectors and nothing reduces: that along which
+// memory is walked in the shortest steps. Whether it did.
+bool choose_columns(kernel::Region&);
+// Merges the batch axes and the rows of a product in the same way, where both its operands continue as well.
 void collapse_batches(kernel::Region&);
 // Sets tile_rows and tile_columns: tiles of some tens of microseconds, at most 32 blocks of rows where something is
 // folded along them.

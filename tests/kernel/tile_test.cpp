@@ -57,6 +57,27 @@ TEST(CollapseAxes, KeepsTheColumnsOfAReduction) {
   EXPECT_EQ(one.extents, (Shape{3, 1}));
 }
 
+// Two phases of a gradient put together: vectors run along the places, not along the two phases.
+TEST(ChooseColumns, TakesALongAxisInPlaceOfAShortOne) {
+  Region r = region({6, 16, 2}, {load({16, 1, 96}), store(0, {32, 2, 1})});
+  EXPECT_TRUE(lower::choose_columns(r));
+  EXPECT_EQ(r.extents, (Shape{6, 2, 16}));
+  EXPECT_EQ(r.body[0].access.strides, (Shape{16, 96, 1}));
+  EXPECT_EQ(r.body[1].access.strides, (Shape{32, 1, 2}));
+  Region far = region({9, 64, 2}, {load({16, 1024, 3}), store(0, {128, 2, 1})});
+  EXPECT_TRUE(lower::choose_columns(far));
+  EXPECT_EQ(far.extents, (Shape{64, 2, 9}));
+}
+
+TEST(ChooseColumns, KeepsLongOnesAndThoseOfReductions) {
+  Region full = region({6, 16, 8}, {load({16, 1, 96}), store(0, {128, 8, 1})});
+  EXPECT_FALSE(lower::choose_columns(full));
+  Region folded = region({6, 16, 2}, {load({16, 1, 96}), fold(0, {0, 0, 1})});
+  EXPECT_FALSE(lower::choose_columns(folded));
+  Region small = region({6, 4, 3}, {load({12, 100, 1}), store(0, {12, 3, 1})});
+  EXPECT_FALSE(lower::choose_columns(small));
+}
+
 TEST(CollapseAxes, DropsExtentsOfOne) {
   Region r = region({3, 1, 5, 1}, {load({1, 0, 3, 0}), store(0, {5, 0, 1, 0})});
   lower::collapse_axes(r);

@@ -11,7 +11,7 @@
 namespace gmc::codegen {
 namespace {
 
-GemmShape shape_of(const kernel::Region& region) {
+GemmShape shape_of(const kernel::Region& region, const Target& target) {
   const kernel::Product& p = *region.product;
   const size_t axes = region.extents.size() - 2;
   GemmShape s{region.extents[axes], region.extents[axes + 1], p.k, p.transpose_a, p.transpose_b, p.lda, p.ldb};
@@ -23,12 +23,12 @@ GemmShape shape_of(const kernel::Region& region) {
     for (auto [from, to] : {std::pair{&p.unfolded->k, &s.unfolded->k}, std::pair{&p.unfolded->n, &s.unfolded->n}})
       for (size_t i = 0; i < from->extents.size(); ++i) to->push_back({from->extents[i], from->strides[i]});
   }
-  return merge_batches(std::move(s));
+  return fold_images(merge_batches(std::move(s)), target);
 }
 
 void emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
                   const std::string& symbol, const Target& target, Emitted& out) {
-  const GemmShape shape = shape_of(region);
+  const GemmShape shape = shape_of(region, target);
   const GemmTiling tiling = choose_gemm_tiling(shape, target);
   const GemmOperands operands{region.product->a, region.product->b, region.product->packed};
   if (tiling.pack_tiles > 0) {
@@ -100,7 +100,7 @@ int prepare_products(kernel::Kernel& kernel, const Target& target) {
   for (kernel::Phase& phase : kernel.phases)
     for (kernel::Region& region : phase.regions) {
       if (!region.product) continue;
-      const GemmTiling tiling = choose_gemm_tiling(shape_of(region), target);
+      const GemmTiling tiling = choose_gemm_tiling(shape_of(region, target), target);
       if (tiling.packed_bytes == 0) continue;
       region.product->packed = static_cast<int>(kernel.parameters.size());
       kernel.parameters.push_back(

@@ -261,6 +261,22 @@ Value* Evaluator::value(int i) {
   return result;
 }
 
+// Every second element: two masked stores of the lanes spread out.
+void Evaluator::store_apart(Value* v, Value* address, llvm::Align align) {
+  auto* type = llvm::cast<llvm::FixedVectorType>(v->getType());
+  const auto lanes = static_cast<int>(type->getNumElements());
+  llvm::Value* every = llvm::Constant::getAllOnesValue(vector_type(builder_.getInt1Ty()));
+  llvm::Value* mask = point_.mask ? point_.mask : every;
+  for (int half = 0; half < 2; ++half) {
+    std::vector<int> spread;  // odd lanes are of a vector of zeros
+    for (int lane = 0; lane < lanes; ++lane) spread.push_back(lane % 2 ? lanes : half * lanes / 2 + lane / 2);
+    Value* x = builder_.CreateShuffleVector(v, llvm::Constant::getNullValue(type), spread);
+    Value* m = builder_.CreateShuffleVector(mask, llvm::Constant::getNullValue(mask->getType()), spread);
+    builder_.CreateMaskedStore(
+        x, builder_.CreateConstGEP1_64(type->getElementType(), address, static_cast<uint64_t>(half * lanes)), align, m);
+  }
+}
+
 void Evaluator::store(int i) {
   const Instruction& in = region_.body[static_cast<size_t>(i)];
   Value* v = value(in.operands[0]);
@@ -276,6 +292,8 @@ void Evaluator::store(int i) {
       builder_.CreateMaskedStore(v, address, align, point_.mask);
     else
       builder_.CreateAlignedStore(v, address, align);
+  } else if (in.access.strides.back() == 2) {
+    store_apart(v, address, align);
   } else {
     Value* addresses = builder_.CreateInBoundsGEP(element, splat(address), lane_offsets(in.access.strides.back()));
     Value* all = llvm::Constant::getAllOnesValue(vector_type(builder_.getInt1Ty()));

@@ -56,6 +56,7 @@ private:
   llvm::Value* outside(const kernel::Instruction&);
   llvm::Value* to_register(llvm::Value* loaded, DType);
   llvm::Value* load(const kernel::Instruction&);
+  void store_apart(llvm::Value*, llvm::Value* address, llvm::Align);
   llvm::Value* gather(const kernel::Instruction&, kernel::Span);
   llvm::Value* index_value(const kernel::Instruction&);
   llvm::Value* draw(const kernel::Instruction&, kernel::Span);

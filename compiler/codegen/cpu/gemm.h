@@ -48,11 +48,16 @@ struct GemmShape {
   std::vector<GemmBatch> batch = {};  // outermost first
   int64_t base_a = 0, base_b = 0;     // floats from the buffer's begin to the first product's operand
   std::optional<GemmUnfolded> unfolded = {};
+  // Columns of one product where n runs over a batch of them, the outermost: product i of `batch` of image j is then
+  // product j * batches_of() + i of the outputs. 0: n is one product's. Vectors do not reach over two images.
+  int64_t image = 0;
 };
 int64_t batches_of(const GemmShape&);
 // The same outputs in the same order with fewer and larger products: neighbouring batch axes become one where both
 // operands continue, and rows of A that continue from product to product are the rows of one product if they share B.
 GemmShape merge_batches(GemmShape);
+// The outermost batch axis as an axis of the unfolded columns, where all images share A: small images fill panels.
+GemmShape fold_images(GemmShape, const Target&);
 // The shape of dense operands; throws `Error` unless all sizes are at least 1.
 GemmShape dense_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
 

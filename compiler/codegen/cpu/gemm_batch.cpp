@@ -36,6 +36,17 @@ GemmShape merge_batches(GemmShape s) {
   return s;
 }
 
+GemmShape fold_images(GemmShape s, const Target& target) {
+  if (!s.unfolded || s.batch.empty() || s.n % target.lanes != 0) return s;
+  const GemmBatch images = s.batch.front();
+  if (images.a != 0 || images.b == 0) return s;
+  s.unfolded->n.insert(s.unfolded->n.begin(), {images.extent, images.b});
+  s.image = s.n;
+  s.n *= images.extent;
+  s.batch.erase(s.batch.begin());
+  return s;
+}
+
 std::vector<GemmAxis> row_axes(const GemmShape& s, const GemmChoice& t) {
   std::vector<GemmAxis> axes;
   for (const GemmBatch& axis : s.batch) axes.push_back({axis.extent, t.swapped ? axis.b : axis.a});

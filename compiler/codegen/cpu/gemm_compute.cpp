@@ -37,9 +37,9 @@ void copy_rows(llvm::IRBuilder<>& b, const GemmLayout& layout, llvm::Value* from
 // ptr run).
 class EpilogueFunction {
 public:
-  EpilogueFunction(llvm::Module& module, const std::string& name, const GemmLayout& layout,
+  EpilogueFunction(llvm::Module& module, const std::string& name, const GemmShape& shape, const GemmLayout& layout,
                    const GemmEpilogue& epilogue)
-      : layout_(layout), epilogue_(epilogue), b_(module.getContext()), entry_(module.getContext()),
+      : shape_(shape), layout_(layout), epilogue_(epilogue), b_(module.getContext()), entry_(module.getContext()),
         vector_(llvm::FixedVectorType::get(b_.getFloatTy(), static_cast<unsigned>(layout.lanes))) {
     llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
     auto* type = llvm::FunctionType::get(b_.getVoidTy(), {ptr, i64, i64, i64, i64, i64, ptr, ptr}, false);
@@ -106,6 +106,11 @@ private:
   llvm::Value* columns() const { return f_->getArg(5); }
   llvm::Align align() const { return llvm::Align(static_cast<uint64_t>(4 * layout_.lanes)); }
   void call(llvm::Value* acc, llvm::Value* row_i, llvm::Value* column_j, llvm::Value* mask) {
+    if (shape_.image) {
+      llvm::Value* image = b_.CreateUDiv(column_j, constant(shape_.image));
+      column_j = b_.CreateNSWSub(column_j, b_.CreateNSWMul(image, constant(shape_.image)));
+      row_i = b_.CreateNSWAdd(row_i, b_.CreateNSWMul(image, constant(batches_of(shape_) * shape_.m)));
+    }
     epilogue_({b_, entry_, acc, row_i, column_j, mask, f_->getArg(6), f_->getArg(7)});
   }
   llvm::Function* finish() {
@@ -114,6 +119,7 @@ private:
     return f_;
   }
 
+  const GemmShape& shape_;
   const GemmLayout& layout_;
   const GemmEpilogue& epilogue_;
   llvm::IRBuilder<> b_, entry_;
@@ -188,7 +194,7 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
                        const GemmEpilogue& epilogue) {
   const GemmLayout layout(shape, tiling, target);
   const MicroKernels micro(module, symbol, shape, tiling, layout, target);
-  EpilogueFunction emitter(module, symbol + ".epilogue", layout, epilogue);
+  EpilogueFunction emitter(module, symbol + ".epilogue", shape, layout, epilogue);
   llvm::Function* finish = tiling.swapped ? emitter.transposed() : emitter.straight();
 
   llvm::Function* f = make_kernel(module, symbol);
