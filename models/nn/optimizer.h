@@ -7,6 +7,8 @@
 //   lr          a number or a scalar tensor (models/nn/schedule.h makes them of the step)
 //   clip        bound of the global norm of the gradients: all are scaled by min(1, clip / (norm + 1e-6)); 0: none
 //   clip_value  bound of every element's magnitude, applied before the norm is taken; 0: none
+//   accumulate  calls for one update: their gradients are averaged, clipped and used in the last one; the others change
+//               no parameter and no other state, and do not count in t. States: NAME.sum.PARAMETER, and NAME.calls
 //   name        two optimisers in one program have two names
 //
 // In an entry of precision f16 (compiler/dsl/program.h) the loss is scaled before it is differentiated and the
@@ -33,6 +35,7 @@ struct Sgd {
   double momentum = 0, dampening = 0, weight_decay = 0;
   bool nesterov = false;  // wants momentum > 0 and dampening 0
   double clip = 0, clip_value = 0;
+  int64_t accumulate = 1;
   std::string name = "sgd";
 };
 
@@ -50,6 +53,7 @@ struct Adam {
   double eps = 1e-8, weight_decay = 0;
   bool decoupled = true, amsgrad = false;
   double clip = 0, clip_value = 0;
+  int64_t accumulate = 1;
   std::string name = "adam";
 };
 
@@ -63,6 +67,7 @@ struct Adamax {
   std::vector<double> betas{0.9, 0.999};
   double eps = 1e-8, weight_decay = 0;
   double clip = 0, clip_value = 0;
+  int64_t accumulate = 1;
   std::string name = "adamax";
 };
 
@@ -78,6 +83,7 @@ struct RmsProp {
   double alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
   bool centered = false;
   double clip = 0, clip_value = 0;
+  int64_t accumulate = 1;
   std::string name = "rmsprop";
 };
 
@@ -89,6 +95,7 @@ struct Adagrad {
   At lr = 1e-2;
   double lr_decay = 0, weight_decay = 0, initial_accumulator = 0, eps = 1e-10;
   double clip = 0, clip_value = 0;
+  int64_t accumulate = 1;
   std::string name = "adagrad";
 };
 
@@ -100,6 +107,7 @@ struct Lion {
   std::vector<double> betas{0.9, 0.99};
   double weight_decay = 0;
   double clip = 0, clip_value = 0;
+  int64_t accumulate = 1;
   std::string name = "lion";
 };
 

@@ -3,10 +3,10 @@
 using namespace gmc;
 
 struct Config {
-  int64_t batch = 128, x = 784, h = 400, z = 20;
+  int64_t batch = 128, x = 784, h = 400, z = 20, accumulate = 1;
   double lr = 1e-3, wd = 0, clip = 0;
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, x, h, z, lr, wd, clip, betas)
+  GMC_FIELDS(batch, x, h, z, accumulate, lr, wd, clip, betas)
 };
 
 struct Vae {
@@ -45,7 +45,8 @@ GMC_MODEL("vae-mlp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .h = 1024, 
     Tensor x = input("x", f32, {c.batch, c.x});
     Tensor loss = net.loss(x);
     // Updates the state in place, inside this entry.
-    minimize(loss, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
+    minimize(loss, parameters(net),
+             Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip, .accumulate = c.accumulate});
     output("loss", loss);
   });
   p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.x}))); });

@@ -7,6 +7,7 @@
 #include "runtime/base/error.h"
 #include "runtime/files/reader.h"
 #include "runtime/files/safetensors.h"
+#include "tools/gmc/gpt2_weights.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -147,11 +148,16 @@ package::SessionOptions session_options(const RunOptions& o) {
   return {o.threads, mode && std::string(mode) == "guard"};
 }
 
+TensorMap load_weights(const std::string& path) {
+  TensorMap weights = files::load_safetensors(path);
+  return are_gpt2_weights(weights) ? from_gpt2(weights, path) : weights;
+}
+
 void set_weights(package::Session& session, const Model& m, const std::string& path, uint64_t seed, bool ema) {
   session.set_state(m.initial_state(seed), false);
   if (path.empty() && ema) fail_usage("--ema: expected --weights with averages");
   if (path.empty()) return;
-  TensorMap weights = files::load_safetensors(path);
+  TensorMap weights = load_weights(path);
   bool averaged = false;
   if (ema)
     for (auto& [name, tensor] : weights) {

@@ -73,9 +73,11 @@ package::Options compile_options(const CompileOptions&);
 package::Source source_of(const Model&, const std::vector<std::string>& entries = {}, bool feed_draws = false);
 package::SessionOptions session_options(const RunOptions&);
 
-// Loads weights into a session: a checkpoint or any safetensors file with the parameters' names. Empty path: the
-// initial values of the seed.
-// `ema`: the averages `ema.NAME` in it take the place of NAME; throws `Error` if there are none.
+// A checkpoint or any safetensors file with the parameters' names, which are PyTorch's, or those of GPT-2 in Hugging
+// Face's transformers (gpt2_weights.h).
+TensorMap load_weights(const std::string& path);
+// Loads such weights into a session. Empty path: the initial values of the seed. `ema`: the averages `ema.NAME` in the
+// file take the place of NAME; throws `Error` if there are none.
 void set_weights(package::Session&, const Model&, const std::string& path, uint64_t seed, bool ema = false);
 
 // Throws `Error` (usage) with the nearest of `names` unless `name` is one of them. `what`: `policy`, `stage`, ...

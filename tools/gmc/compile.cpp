@@ -50,7 +50,7 @@ std::string weights_to_embed(const Model& model, const package::Compiled& compil
   if (o.embed == "never") return {};
   TensorMap state = model.initial_state(o.run.seed);
   if (!o.weights.empty()) {
-    const TensorMap given = files::load_safetensors(o.weights);
+    const TensorMap given = load_weights(o.weights);
     std::string problems;
     for (const State& s : model.program->states()) {
       auto it = given.find(s.name);

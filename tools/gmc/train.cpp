@@ -27,7 +27,7 @@ struct TrainOptions {
   CompileOptions compile;
   RunOptions run;
   DataOptions data;
-  std::string out = "out", resume;
+  std::string out = "out", resume, weights;
   int64_t steps = 0, epochs = 0, checkpoint_every = 1000, sample_every = 0, eval_every = 0;
   bool json = false, quiet = false, check_nan = false, no_events = false;
 };
@@ -49,7 +49,7 @@ public:
     slots_ = slots_of(*session_, step_entry_, "step");
     epoch_ = data_->epoch(data::Part::train, slots_);
     if (has_eval_) data_->epoch(data::Part::validate, slots_of(*session_, session_->entry_index("eval"), "eval"));
-    set_weights(*session_, model_, "", o.run.seed);
+    set_weights(*session_, model_, o.weights, o.run.seed);
     if (!o.resume.empty()) first_step_ = resume_checkpoint(o.resume, *session_, model_, position(0));
     output_ = std::make_unique<TrainOutput>(o.out, o.resume, first_step_, !o.no_events);
   }
@@ -236,6 +236,9 @@ void add_train(CLI::App& app, int&) {
       ->type_name("DIR");
   verb->add_option("--resume", o->resume, "go on from this checkpoint, to the same bits as without the break")
       ->type_name("FILE");
+  verb->add_option("--weights", o->weights, "start from these parameters instead of the initial ones of the seed")
+      ->type_name("FILE")
+      ->excludes("--resume");
   verb->add_option("--checkpoint-every", o->checkpoint_every, "steps between checkpoints; 0: only at the end")
       ->capture_default_str();
   verb->add_option("--sample-every", o->sample_every, "steps between sample grids; 0: only at the end")

@@ -12,8 +12,8 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Adagrad& 
   options.not_negative("weight_decay", o.weight_decay);
   options.not_negative("initial_accumulator", o.initial_accumulator);
   options.not_negative("eps", o.eps);
-  options.clipping({o.clip, o.clip_value});
-  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value}, o.name);
+  options.clipping({o.clip, o.clip_value, o.accumulate});
+  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value, o.accumulate}, o.name);
   Tensor step_size = o.lr;
   if (o.lr_decay != 0) {
     const Tensor t = descent.count();

@@ -13,9 +13,9 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Adam& o) 
   options.lr(o.lr);
   options.not_negative("eps", o.eps);
   options.not_negative("weight_decay", o.weight_decay);
-  options.clipping({o.clip, o.clip_value});
+  options.clipping({o.clip, o.clip_value, o.accumulate});
   const double beta1 = o.betas[0], beta2 = o.betas[1];
-  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value}, o.name);
+  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value, o.accumulate}, o.name);
   const Tensor t = descent.count();
   Tensor step_size, root;
   {

@@ -13,8 +13,8 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Adamax& o
   options.lr(o.lr);
   options.not_negative("eps", o.eps);
   options.not_negative("weight_decay", o.weight_decay);
-  options.clipping({o.clip, o.clip_value});
-  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value}, o.name);
+  options.clipping({o.clip, o.clip_value, o.accumulate});
+  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value, o.accumulate}, o.name);
   const Tensor t = descent.count();
   Tensor step_size;
   {

@@ -53,6 +53,7 @@ Descent::Descent(const At& loss, const std::vector<Parameter>& parameters, const
     if (reached[i]) learned_.push_back({parameters[i], call.result(all[i])});
   if (learned_.empty()) call.fail("the loss does not depend on any of the parameters");
   if (scale.valid()) scale_back(scale);
+  if (clip.accumulate > 1) accumulate(clip.accumulate);
   if (clip.value > 0) clip_values(learned_, clip.value);
   if (clip.norm > 0) clip_norm(learned_, clip.norm);
   for (const Learned& l : learned_) capture.record_gradient(l.parameter.name(), l.gradient.value());
@@ -87,6 +88,23 @@ void Descent::scale_back(const Tensor& scale) {
   update(streak, select(good_, select(grows, 0, longer), 0));
 }
 
+// Gradients that are not finite, which the scale of f16 may make, are left out as a step of their own would be.
+void Descent::accumulate(int64_t calls) {
+  const Scope scope(name_);
+  const Parameter state = scalar("calls", 0);
+  const Tensor before = state, done = good_.valid() ? select(good_, before + 1, before) : before + 1;
+  const Tensor last = less(static_cast<double>(calls) - 0.5, done);
+  update(state, select(last, 0, done));
+  for (Learned& l : learned_) {
+    const Parameter sum = this->state("sum", l.parameter);
+    const Tensor more = sum + l.gradient * (1.0 / static_cast<double>(calls));
+    const Tensor total = good_.valid() ? select(good_, more, sum) : more;
+    update(sum, select(last, 0, total));
+    l.gradient = total;
+  }
+  good_ = last;
+}
+
 void Descent::set(const Parameter& p, const Tensor& value) const {
   update(p, good_.valid() ? select(good_, value, p) : value);
 }
@@ -118,6 +136,7 @@ void Options::lr(const At& lr) const {
 }
 
 void Options::clipping(const Clipping& clip) const {
+  check(clip.accumulate >= 1, "accumulate", "at least 1", static_cast<double>(clip.accumulate));
   not_negative("clip", clip.norm);
   not_negative("clip_value", clip.value);
 }

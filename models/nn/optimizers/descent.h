@@ -16,6 +16,7 @@ struct Learned {
 
 struct Clipping {
   double norm, value;  // 0: none
+  int64_t accumulate;  // how many calls give one gradient
 };
 
 // One use of an optimiser in an entry.
@@ -41,9 +42,10 @@ public:
 private:
   Parameter scalar(const std::string& what, double initial) const;
   void scale_back(const Tensor& scale);
+  void accumulate(int64_t calls);
 
   std::string name_;
-  Tensor good_;  // whether all gradients are finite; not valid where losses are not scaled
+  Tensor good_;  // whether this call updates; not valid where every call does
   std::vector<Learned> learned_;
 };
 

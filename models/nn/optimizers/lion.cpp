@@ -10,8 +10,8 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Lion& o) 
   options.betas(o.betas);
   options.lr(o.lr);
   options.not_negative("weight_decay", o.weight_decay);
-  options.clipping({o.clip, o.clip_value});
-  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value}, o.name);
+  options.clipping({o.clip, o.clip_value, o.accumulate});
+  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value, o.accumulate}, o.name);
   for (const optimizers::Learned& learned : descent.learned()) {
     const Parameter& p = learned.parameter;
     const Tensor& g = learned.gradient;

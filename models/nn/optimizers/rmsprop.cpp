@@ -12,8 +12,8 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const RmsProp& 
   options.not_negative("eps", o.eps);
   options.not_negative("weight_decay", o.weight_decay);
   options.not_negative("momentum", o.momentum);
-  options.clipping({o.clip, o.clip_value});
-  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value}, o.name);
+  options.clipping({o.clip, o.clip_value, o.accumulate});
+  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value, o.accumulate}, o.name);
   for (const optimizers::Learned& learned : descent.learned()) {
     const Parameter& p = learned.parameter;
     const Scope scope(o.name + "/" + p.name());

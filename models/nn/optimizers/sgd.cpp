@@ -10,10 +10,10 @@ void minimize(At loss, const std::vector<Parameter>& parameters, const Sgd& o) {
   options.lr(o.lr);
   options.not_negative("momentum", o.momentum);
   options.not_negative("weight_decay", o.weight_decay);
-  options.clipping({o.clip, o.clip_value});
+  options.clipping({o.clip, o.clip_value, o.accumulate});
   options.check(!o.nesterov || o.momentum > 0, "momentum", "positive with nesterov", o.momentum);
   options.check(!o.nesterov || o.dampening == 0, "dampening", "0 with nesterov", o.dampening);
-  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value}, o.name);
+  const optimizers::Descent descent(loss, parameters, {o.clip, o.clip_value, o.accumulate}, o.name);
   Tensor fresh;  // the weight of the new gradient
   if (o.momentum != 0 && o.dampening != 0) {
     const Tensor t = descent.count();
