@@ -20,6 +20,10 @@ public:
 
   std::variant<Binding, Refusal> run() {
     if (ops_.size() > max_region_ops) return Refusal{"L9", fmt::format("{} ops", ops_.size())};
+    // Nothing tells the axes of spaces without elements apart.
+    for (size_t i = 0; i < ops_.size() && ops_.size() > 1; ++i)
+      if (element_count(op(i).index_space) == 0)
+        return Refusal{"L2", fmt::format("{} over {} has no elements", name(i), to_string(op(i).index_space))};
     if (!choose_domain()) return refusal_;
     propagate();
     if (!check_alignment() || !check_product() || !check_reductions() || !check_stores() || !check_buffers())

@@ -1,6 +1,6 @@
 // Batches of products against the interpreter, on whole numbers: not a bit may differ.
 #include "compiler/transform/pass.h"
-#include "tests/compile/agree.h"
+#include "tests/support/agree.h"
 #include "tests/support/fusion.h"
 
 namespace gmc {

@@ -1,6 +1,6 @@
 // Programs that have gone wrong once, or are at the edge of what a kernel can say.
 #include "ops/elementwise.h"
-#include "tests/compile/agree.h"
+#include "tests/support/agree.h"
 #include "tests/support/fusion.h"
 
 namespace gmc {

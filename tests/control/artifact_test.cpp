@@ -3,8 +3,8 @@
 #include "compiler/package/process.h"
 #include "compiler/package/session.h"
 #include "runtime/files/npy.h"
-#include "tests/compile/agree.h"
 #include "tests/control/regions.h"
+#include "tests/support/agree.h"
 
 #include <gtest/gtest.h>
 

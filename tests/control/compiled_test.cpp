@@ -2,8 +2,8 @@
 #include "compiler/graph/core_loop.h"
 #include "ops/elementwise.h"
 #include "runtime/execute/lookup.h"
-#include "tests/compile/agree.h"
 #include "tests/control/regions.h"
+#include "tests/support/agree.h"
 
 #include <gtest/gtest.h>
 

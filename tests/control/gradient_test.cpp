@@ -3,8 +3,8 @@
 #include "compiler/transform/pass.h"
 #include "ops/elementwise.h"
 #include "runtime/base/error.h"
-#include "tests/compile/agree.h"
 #include "tests/control/regions.h"
+#include "tests/support/agree.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

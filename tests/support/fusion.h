@@ -6,22 +6,29 @@
 #include "ops/elementwise.h"
 #include "runtime/base/error.h"
 
+#include <map>
 #include <random>
 #include <set>
 
 namespace gmc::tests {
 
-// The plan of a policy that merges pairs as they fall.
-inline fusion::Plan random_plan(const fusion::View& view, uint64_t seed, int tries = 60) {
+// The plan of a policy that merges pairs as they fall. `seen`, if given, counts what was tried: merges, and refusals by
+// their rule.
+inline fusion::Plan random_plan(const fusion::View& view, uint64_t seed, std::map<std::string, int>* seen = nullptr) {
   std::mt19937_64 random(seed);
   fusion::PlanBuilder builder(view);
-  for (int i = 0; i < tries; ++i) {
+  const size_t ops = view.ops().size();
+  for (size_t tries = 20 + random() % (40 + ops * ops); tries > 0; --tries) {
     const std::vector<int> all = builder.kernels();
     if (all.size() < 2) break;
     const int a = all[random() % all.size()], b = all[random() % all.size()];
     if (a == b) continue;
-    const auto verdict = builder.try_merge(a, b, random() % 4 == 0);
-    if (const auto* merge = std::get_if<fusion::Merge>(&verdict)) builder.merge(*merge, "as it fell");
+    const bool horizontal = random() % 4 == 0;
+    const auto verdict = builder.try_merge(a, b, horizontal);
+    const auto* merge = std::get_if<fusion::Merge>(&verdict);
+    if (seen)
+      ++(*seen)[merge ? horizontal ? "side by side" : "in one region" : std::get<fusion::Refusal>(verdict).rule];
+    if (merge) builder.merge(*merge, "as it fell");
   }
   return builder.finish("random");
 }

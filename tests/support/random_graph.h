@@ -15,7 +15,8 @@ namespace gmc::tests {
 
 class RandomGraph {
 public:
-  explicit RandomGraph(uint64_t seed) : random_(seed), g_("random") {
+  // `most`: elements of the largest value.
+  explicit RandomGraph(uint64_t seed, int64_t most = 1 << 15) : random_(seed), g_("random"), most_(most) {
     static constexpr int64_t extents[] = {1, 2, 3, 5, 8, 17, 32, 40};
     for (int64_t& s : sizes_) s = extents[pick(8)];
   }
@@ -38,7 +39,7 @@ public:
     return std::move(g_);
   }
 
-private:
+protected:
   using Var = graph::Var;
 
   size_t pick(size_t n) { return static_cast<size_t>(random_() % n); }
@@ -91,7 +92,7 @@ private:
   Var binary(Var x) {
     Var y = any();
     for (int tries = 0; tries < 8 && !fit(x.shape(), y.shape()); ++tries) y = any();
-    if (!fit(x.shape(), y.shape()) || element_count(graph::broadcast_shape(x.shape(), y.shape())) > 1 << 15) {
+    if (!fit(x.shape(), y.shape()) || element_count(graph::broadcast_shape(x.shape(), y.shape())) > most_) {
       // A value meets what was reduced from it.
       const auto last = static_cast<int64_t>(x.shape().size()) - 1;
       if (last < 0) return unary(x);
@@ -143,7 +144,7 @@ private:
       Shape batch(a.begin(), a.end() - 2), other(b.begin(), b.end() - 2);
       if (!fit(batch, other)) continue;
       batch = graph::broadcast_shape(batch, other);
-      if (element_count(batch) * std::max({m * n, m * k, k * n}) > 1 << 15) continue;
+      if (element_count(batch) * std::max({m * n, m * k, k * n}) > most_) continue;
       const Var product = graph::matmul(batched(x, batch), batched(y, batch), ta, tb);
       return graph::apply(ops::tanh_op, {product * (1.0 / static_cast<double>(k))});
     }
@@ -176,13 +177,14 @@ private:
     default: {
       Shape wider = shape;
       wider.insert(wider.begin(), sizes_[pick(3)]);
-      return wider.size() > 3 || element_count(wider) > 1 << 15 ? unary(x) : graph::broadcast_to(x, wider);
+      return wider.size() > 3 || element_count(wider) > most_ ? unary(x) : graph::broadcast_to(x, wider);
     }
     }
   }
 
   std::mt19937_64 random_;
   graph::Graph g_;
+  int64_t most_;
   int64_t sizes_[3];
   std::vector<Var> values_;
 };
