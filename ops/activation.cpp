@@ -51,6 +51,7 @@ const OpDef silu_op{.name = "silu",
                     .infer = infer_same,
                     .scalar =
                         [](const double* x) {
+                          if (std::isinf(x[0])) return x[0] > 0 ? x[0] : -0.0;  // the limits
                           const double e = std::exp(-std::fabs(x[0]));
                           return x[0] >= 0 ? x[0] / (1 + e) : x[0] * e / (1 + e);
                         },
@@ -69,7 +70,11 @@ const OpDef gelu_op{.name = "gelu",
                     .category = Category::elementwise,
                     .arity = 1,
                     .infer = infer_same,
-                    .scalar = [](const double* x) { return 0.5 * x[0] * std::erfc(-x[0] * 0.70710678118654752440); },
+                    .scalar =
+                        [](const double* x) {
+                          if (std::isinf(x[0])) return x[0] > 0 ? x[0] : -0.0;
+                          return 0.5 * x[0] * std::erfc(-x[0] * 0.70710678118654752440);
+                        },
                     .vjp =
                         [](Args a) {
                           const Var x = a.inputs[0];
@@ -89,6 +94,7 @@ const OpDef gelu_tanh_op{.name = "gelu_tanh",
                          .infer = infer_same,
                          .scalar =
                              [](const double* x) {
+                               if (std::isinf(x[0])) return x[0] > 0 ? x[0] : -0.0;
                                const double u = 0.79788456080286535588 * (x[0] + 0.044715 * x[0] * x[0] * x[0]);
                                return x[0] / (1 + std::exp(-2 * u));  // (1 + tanh u) / 2 is the logistic of 2 u
                              },

@@ -308,6 +308,7 @@ const OpDef local_response_norm_op{
     .expand =
         [](Graph&, const Node& n, Operands x) {
           const int64_t size = n.integer("size"), low = (size - 1) / 2;
+          if (x[0].shape()[1] == 0) return Vars{x[0]};
           const Var near = windows(square(x[0]), {1}, {size}, {1}, {low}, {size - 1 - low}, {1});
           const Var total =
               sum(near, {std::ssize(x[0].shape())}) * (n.number("alpha") / static_cast<double>(size)) + n.number("k");

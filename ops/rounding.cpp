@@ -78,7 +78,8 @@ const OpDef mod_op{.name = "mod",
                    .scalar =
                        [](const double* x) {
                          const double rest = std::fmod(x[0], x[1]);
-                         return rest != 0 && (rest < 0) != (x[1] < 0) ? rest + x[1] : rest;
+                         if (rest == 0) return std::copysign(rest, x[1]);
+                         return (rest < 0) != (x[1] < 0) ? rest + x[1] : rest;
                        },
                    .vjp = [](Args a) { return remainder_gradient(a, floor_op); },
                    .cost = 10,
