@@ -182,6 +182,12 @@ Tensor randint(const std::string& name, const Shape& shape, int64_t low, int64_t
   return ops::call_op(ops::randint_op, {At(u, where)}, {{"low", low}, {"high", high}, {"draw", name}});
 }
 
+Tensor permutation(const std::string& name, int64_t n, std::source_location where) {
+  if (n < 0) fail("permutation '{}': expected a number of elements, got {}", name, n);
+  const Var u = uniform_var(name, {n}, where);
+  return tensor_of(graph::apply(ops::argsort_op, {u}, {{"axis", int64_t{0}}}), where, "permutation");
+}
+
 Tensor dropout(const std::string& name, At x, double rate, bool training) {
   if (!training || rate == 0) return x;
   const Tensor u = uniform(name, x.shape(), x.where());

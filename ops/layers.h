@@ -139,6 +139,8 @@ Tensor truncated_normal(const std::string& name, const Shape&, double low = -2, 
 // i64, low..high - 1.
 Tensor randint(const std::string& name, const Shape&, int64_t low, int64_t high,
                std::source_location where = std::source_location::current());
+// i64 [n]: 0..n - 1 in an order that the draw decides.
+Tensor permutation(const std::string& name, int64_t n, std::source_location where = std::source_location::current());
 // Elements are dropped with probability `rate`, the others divided by 1 - rate. Not training: x.
 Tensor dropout(const std::string& name, At x, double rate, bool training = true);
 // softmax((logits + gumbel) / temperature) along the last axis; `hard`: one-hot, with the gradient of the soft one.

@@ -95,5 +95,28 @@ TEST(Movement, TransposesAndBroadcastsOfManyTiles) {
   expect_interpreted(g);
 }
 
+// Offsets beyond 31 bits: 4 GiB of bytes, so only in the long run.
+TEST(Large, MoreThan2To31Elements) {
+  if (!std::getenv("GMC_LONG_TESTS")) GTEST_SKIP() << "set GMC_LONG_TESTS=1";
+  const int64_t columns = (int64_t{1} << 30) + 9;
+  Graph g("eval");
+  const Var x = input(g, "x", "data", {DType::u8, {2, columns}});
+  g.add_output({"y", (x + constant(g, 3, {DType::u8, {}})).value, false});
+  g.add_output({"largest", reduce(x, "max", {1}).value, false});
+  TensorMap inputs;
+  HostTensor& t = inputs["x"] = HostTensor(DType::u8, {2, columns});
+  for (int64_t i = 0; i < 2 * columns; ++i) t.as<uint8_t>()[i] = static_cast<uint8_t>(i % 199);
+  t.as<uint8_t>()[2 * columns - 1] = 240;
+  package::Session session(
+      package::compile({"large", "{}", {}, {g}}, {codegen::host_target(), "greedy", {}, "", 1, false}), {2, true});
+  const TensorMap got = session.run("eval", inputs);
+  EXPECT_EQ(got.at("largest").as<uint8_t>()[0], 198);
+  EXPECT_EQ(got.at("largest").as<uint8_t>()[1], 240);
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < 2 * columns; ++i)
+    wrong += got.at("y").as<uint8_t>()[i] != static_cast<uint8_t>(t.as<uint8_t>()[i] + 3);
+  EXPECT_EQ(wrong, 0);
+}
+
 }  // namespace
 }  // namespace gmc

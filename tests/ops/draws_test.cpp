@@ -3,11 +3,13 @@
 #include "compiler/transform/pass.h"
 #include "models/gmc.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace gmc {
 namespace {
@@ -76,6 +78,23 @@ TEST(Draws, of_whole_numbers_are_fed_as_whole_numbers) {
   const Outputs got = graph::interpret(fed, given).outputs;
   EXPECT_EQ(got.at("sum").values, (Values{8, 9}));
   EXPECT_EQ(got.at("last").values, Values{123});
+}
+
+TEST(Draws, a_permutation_holds_every_number_once_and_each_first_equally_often) {
+  Values firsts(5, 0);
+  const Outputs got = run([&] {
+    output("long", permutation("p", 1000));
+    output("empty", permutation("e", 0));
+    for (int k = 0; k < 1000; ++k) output(fmt::format("s{}", k), permutation(fmt::format("s{}", k), 5));
+  });
+  std::set<double> seen(got.at("long").values.begin(), got.at("long").values.end());
+  EXPECT_EQ(seen.size(), 1000u);
+  EXPECT_EQ(*seen.begin(), 0);
+  EXPECT_EQ(*seen.rbegin(), 999);
+  EXPECT_FALSE(std::is_sorted(got.at("long").values.begin(), got.at("long").values.end()));
+  EXPECT_TRUE(got.at("empty").values.empty());
+  for (int k = 0; k < 1000; ++k) ++firsts.at(static_cast<size_t>(got.at(fmt::format("s{}", k)).values[0]));
+  for (double count : firsts) EXPECT_NEAR(count, 200, 5 * 12.65);  // five standard deviations
 }
 
 TEST(Draws, categorical_follows_the_logits) {
