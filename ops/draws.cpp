@@ -102,7 +102,7 @@ const OpDef randint_op{
         [](Graph&, const Node& n, Operands x) {
           const int64_t low = n.integer("low"), count = n.integer("high") - low;
           const Var i = cast(x[0] * static_cast<double>(count), i64);
-          return Vars{min(i, number(i, static_cast<double>(count - 1))) + static_cast<double>(low)};
+          return Vars{min(max(i, number(i, 0)), number(i, static_cast<double>(count - 1))) + static_cast<double>(low)};
         },
     .samples =
         [] {

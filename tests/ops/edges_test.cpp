@@ -17,13 +17,6 @@ using tests::Trial;
 
 class EdgesOfOp : public testing::TestWithParam<const OpDef*> {};
 
-// Factorisations and what is made of them: as sensitive as their matrices, and they promise nothing of infinite ones.
-bool is_factorisation(const OpDef& op) {
-  const std::string name = op.name;
-  return name == "qr" || name == "lu" || name == "cholesky" || name == "triangular_solve" || name == "solve" ||
-         name == "inverse" || name == "log_det";
-}
-
 // ---- sizes ---------------------------------------------------------------------------------------------------------
 
 // The sample with every operand of one shape in another; nothing where operands differ in shape.
@@ -77,7 +70,7 @@ TEST_P(EdgesOfOp, agrees_at_every_size) {
   trial.output_all();
   const tests::Agreement all = tests::expect_agreement(trial.graph, trial.inputs, tests::with_policy("greedy"), 2);
   // A bound that says nothing would let everything pass.
-  if (!is_factorisation(*GetParam())) {
+  if (!tests::is_factorisation(*GetParam())) {
     EXPECT_GT(static_cast<double>(all.sharp), 0.95 * static_cast<double>(all.elements));
   }
 }
@@ -87,7 +80,7 @@ TEST_P(EdgesOfOp, agrees_at_every_size) {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
 
 TEST_P(EdgesOfOp, keeps_nan_and_infinities) {
-  if (is_factorisation(*GetParam())) return;
+  if (tests::is_factorisation(*GetParam())) return;
   constexpr double specials[] = {nan, inf, -inf, -0.0, 0.0, 1, -1, 2, 0.5};
   const OpDef& op = *GetParam();
   Trial trial;

@@ -180,7 +180,7 @@ private:
     switch (category) {
     case Category::elementwise:
       for (size_t e = 0; e < y.error.size(); ++e) {
-        y.error[e] = (selects(a, e, y) ? 0 : rounding(dtype, y.value.values[e])) + propagated(a, e);
+        y.error[e] = (selects(a, dtype, e, y) ? 0 : rounding(dtype, y.value.values[e])) + propagated(a, e);
         if (dtype == boolean) y.error[e] = std::min(y.error[e], 1.0);
       }
       return;
@@ -206,8 +206,9 @@ private:
   }
 
   // Whether a cheap op gave one of its operands, or the negative of one: such are exact.
-  bool selects(const graph::ReferenceArguments& a, size_t e, const Bounded& y) const {
-    return a.node.op->cost <= 2 && std::any_of(x_.begin(), x_.end(), [&](const Bounded* x) {
+  bool selects(const graph::ReferenceArguments& a, DType dtype, size_t e, const Bounded& y) const {
+    return a.node.op->cost <= 2 && types_.back().dtype == dtype &&
+           std::any_of(x_.begin(), x_.end(), [&](const Bounded* x) {
              return x->value.values[e] == y.value.values[e] || -x->value.values[e] == y.value.values[e];
            });
   }

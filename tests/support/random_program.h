@@ -168,15 +168,14 @@ private:
       const auto other = with_dtype(op, sample, dtypes[pick(8)]);
       if (other && is_accepted(op, *other)) sample = *other;
     }
-    // Factorisations are as sensitive as their matrices: they get given numbers.
-    const bool given = op.category == graph::Category::routine || op.category == graph::Category::composite;
+    // Factorisations get matrices of random numbers, which are not singular.
+    const bool given = is_factorisation(op);
     if (given && depth_ > 0) return;
     if (sample.attributes.count("stream")) sample.attributes["stream"] = static_cast<int64_t>(random_() >> 16);
     std::vector<graph::Value> operands;
     for (const graph::TensorType& type : sample.inputs) {
       if (element_count(type.shape) > most_) return;
-      operands.push_back(
-          (given && pick(4) ? fresh(type, sample.low, sample.high) : operand(type, sample.low, sample.high)).value);
+      operands.push_back((given ? fresh(type, sample.low, sample.high) : operand(type, sample.low, sample.high)).value);
     }
     const graph::Value first = g_.add(op, operands, sample.attributes);
     for (size_t r = 0; r < g_.node(first).types.size(); ++r) keep({&g_, {first.node, static_cast<int32_t>(r)}});

@@ -86,4 +86,11 @@ inline bool is_accepted(const graph::OpDef& op, const graph::Sample& sample) {
   }
 }
 
+// Factorisations and what is made of them: as sensitive as their matrices, and they promise nothing of infinite ones.
+inline bool is_factorisation(const graph::OpDef& op) {
+  const std::string name = op.name;
+  return name == "qr" || name == "lu" || name == "cholesky" || name == "triangular_solve" || name == "solve" ||
+         name == "inverse" || name == "log_det";
+}
+
 }  // namespace gmc::tests
