@@ -124,6 +124,21 @@ void verify_product(const Kernel& kernel, const Region& region) {
   check("b", p.b, p.at_b, own);
 }
 
+// Folds leave one result, or one for each column, for every tile of rows.
+void verify_folds(const Kernel& kernel, const Region& region) {
+  const std::vector<Span> spans = spans_of(region);
+  for (size_t i = 0; i < region.body.size(); ++i) {
+    const Instruction& in = region.body[i];
+    if (in.kind != Instruction::Kind::fold) continue;
+    const int64_t rows = rows_of(region), blocks = rows / region.tile_rows + (rows % region.tile_rows != 0);
+    const int64_t results = spans[i] == Span::full ? columns_of(region) : 1;
+    const int64_t needed = checked_mul(std::max<int64_t>(blocks, 1), results);
+    const int64_t elements = kernel.parameters[static_cast<size_t>(in.parameter)].elements;
+    if (elements < needed)
+      fail("kernel '{}', instruction %{}: leaves {} results in {} elements", kernel.name, i, needed, elements);
+  }
+}
+
 }  // namespace
 
 void verify(const Kernel& kernel) {
@@ -194,6 +209,7 @@ void verify(const Kernel& kernel) {
         if ((in.kind == Kind::row) && region.tile_columns < columns_of(region))
           bad(i, "a row is cut into several tiles");
       }
+      verify_folds(kernel, region);
     }
 }
 

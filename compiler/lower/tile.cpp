@@ -33,6 +33,15 @@ bool continues(const kernel::Region& r, size_t axis) {
   return all;
 }
 
+// Whether something is read against the grain: a step along the columns goes far, one along the rows does not.
+bool reads_across(const kernel::Region& r) {
+  const size_t columns = r.extents.size() - 1;
+  return std::any_of(r.body.begin(), r.body.end(), [&](const Instruction& in) {
+    return in.kind == Kind::load && std::abs(in.access.strides[columns]) >= 16 &&
+           std::abs(in.access.strides[columns - 1]) == 1;
+  });
+}
+
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -115,9 +124,10 @@ void choose_tiles(kernel::Region& r) {
   }
   const int64_t elements = std::clamp<int64_t>(262144 / cost, 2048, 65536);
   const bool folds = has(r, Kind::fold), by_row = has(r, Kind::row);
-  // Column sums alone: a tile takes all rows of a block of columns and needs no second phase.
-  constexpr int64_t strip = 64;
-  if (folds && !by_row && columns >= 2 * strip && rows * strip <= 4 * elements) {
+  // Column sums alone: a tile takes all rows of a block of columns and needs no second phase. Strips of what caches do
+  // not hold would be read in short pieces.
+  constexpr int64_t strip = 64, cached = 1 << 18;
+  if (folds && !by_row && columns >= 2 * strip && rows * columns <= cached) {
     r.tile_rows = rows;
     r.tile_columns = std::min(columns, ceil_div(std::max(elements / rows, strip), strip) * strip);
     return;
@@ -125,6 +135,13 @@ void choose_tiles(kernel::Region& r) {
   if (rows == 1 && !by_row) {
     r.tile_rows = 1;
     r.tile_columns = std::min(columns, ceil_div(elements, strip) * strip);
+    return;
+  }
+  // A tile of a transposition goes through whole lines of what it reads: 16 elements of each of 16 lines, which stay in
+  // the first cache even where they fall into one set of it.
+  if (!folds && !by_row && reads_across(r)) {
+    r.tile_columns = std::min<int64_t>(columns, 16);
+    r.tile_rows = std::min(rows, std::max<int64_t>(16, elements / 4 / r.tile_columns / 16 * 16));
     return;
   }
   r.tile_columns = columns;

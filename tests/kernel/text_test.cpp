@@ -147,6 +147,8 @@ TEST(KernelVerify, NamesTheInstructionAndTheRule) {
   EXPECT_THAT(damaged(rows, "load 0", "load 1"), HasSubstr("instruction %0: loads from an output"));
   EXPECT_THAT(damaged(rows, "store 1", "store 0"), HasSubstr("instruction %13: writes to an input"));
   EXPECT_THAT(damaged(rows, "row max", "row mean"), HasSubstr("instruction %3: unknown monoid 'mean'"));
+  EXPECT_THAT(damaged(rows, "6 temporary f32 12", "6 temporary f32 11"),
+              HasSubstr("instruction %14: leaves 12 results in 11 elements"));
   EXPECT_THAT(damaged(rows, "fold sum 4", "fold avg 4"), HasSubstr("instruction %1: unknown monoid 'avg'"));
   EXPECT_THAT(damaged(rows, "tile [2,6]", "tile [2,3]"), HasSubstr("instruction %3: a row is cut into several tiles"));
   EXPECT_THAT(damaged(rows, "tile [2,6]", "tile [0,6]"), HasSubstr("a tile has no elements"));
