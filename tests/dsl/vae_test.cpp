@@ -41,7 +41,8 @@ TEST(Vae, names_shapes_and_states_in_order) {
 TEST(Vae, entries_have_named_outputs_updates_and_gradients) {
   std::vector<std::string> entries;
   for (const Entry& e : vae().entries()) entries.push_back(e.name);
-  EXPECT_EQ(entries, (std::vector<std::string>{"step", "eval", "sample"}));
+  EXPECT_EQ(entries,
+            (std::vector<std::string>{"step", "eval", "log_weight", "encode", "decode", "reconstruct", "sample"}));
   const Entry& step = vae().entry_named("step");
   ASSERT_EQ(step.gradients.size(), 10u);
   EXPECT_EQ(step.gradients[0].first, "fc1.weight");
