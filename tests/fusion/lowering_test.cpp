@@ -113,6 +113,30 @@ TEST(Lowering, MergesABatchThatContinues) {
   EXPECT_EQ(scores.product->at_b.strides, (Shape{40, 4}));
 }
 
+// A convolution reads its windows from the padded image, and a wrong distance between two of them is seen.
+TEST(Lowering, UnfoldsWindows) {
+  Graph g("step");
+  const Var x = tests::data(g, "x", {2, 3, 6, 5}), w = tests::data(g, "w", {2, 4, 18});
+  const Var windows =
+      graph::windows(graph::pad(x, {0, 0, 1, 1}, {0, 0, 1, 0}), {2, 3}, {3, 2}, {1, 2}, {0, 0}, {0, 0}, {2, 1});
+  const Var columns = graph::reshape(graph::transpose(windows, {0, 1, 4, 5, 2, 3}), {2, 18, 12});
+  tests::output(graph::matmul(w, columns) * 2.0, "y");
+  EXPECT_LT(error_of_lowering(g), 1e-12);
+  const fusion::View view(g);
+  auto steps = lower::lower(view, fusion::policy_greedy(view, ""));
+  kernel::Product& product = *steps.back().kernel.phases[0].regions[0].product;
+  ASSERT_TRUE(product.unfolded.has_value());
+  EXPECT_EQ(product.unfolded->k, (kernel::Axes{{3, 3, 2}, {48, 12, 1}}));
+  EXPECT_EQ(product.unfolded->n, (kernel::Axes{{12}, {2}}));
+  const auto inputs = tests::random_inputs(g, 1);
+  for (kernel::Axes* axes : {&product.unfolded->k, &product.unfolded->n})
+    for (int64_t& stride : axes->strides) {
+      --stride;
+      EXPECT_GT(tests::lowering_error(g, steps, inputs), 1e-3);
+      ++stride;
+    }
+}
+
 TEST(Lowering, ReducesNothingToTheIdentity) {
   Graph g("step");
   const Var x = tests::data(g, "x", {0, 3}), y = tests::data(g, "y", {3, 0});
