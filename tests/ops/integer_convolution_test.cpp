@@ -107,7 +107,8 @@ void check(const Layer& l, uint32_t seed) {
   // Vectors of 4 and 8 lanes see other pieces of the windows than those of 16.
   const std::vector<codegen::Target> targets{codegen::host_target(), codegen::target_named("x86-64-v3"),
                                              codegen::target_named("x86-64")};
-  for (const auto& [target, policy] : {std::pair{0, "greedy"}, {0, "none"}, {1, "greedy"}, {2, "greedy"}}) {
+  const int narrow = seed % 2 ? 1 : 2;
+  for (const auto& [target, policy] : {std::pair{0, "greedy"}, {0, "none"}, {narrow, "greedy"}}) {
     const codegen::Target& t = targets[static_cast<size_t>(target)];
     if (t.lanes > targets[0].lanes) continue;
     const package::Compiled compiled = package::compile({"trial", "{}", {}, {g}}, {t, policy, {}, "", 1, false});
