@@ -84,6 +84,33 @@ const OpDef inverse_cdf_op{
               {{{f32, {4, 7}}, {f64, {4}}}, {}, "expected operands of one dtype, got f32 and f64"}};
         }};
 
+// mean + deviation x of a standard normal draw x. `draw` as that of randint.
+const OpDef normal_op{
+    .name = "normal",
+    .category = Category::composite,
+    .arity = 1,
+    .infer = [](Types t, const Attributes& a) -> Results {
+      get<double>(a, "mean");
+      get<std::string>(a, "draw");
+      if (const double deviation = get<double>(a, "deviation"); !(deviation >= 0))
+        fail("the deviation {} is below 0", deviation);
+      return {t[0]};
+    },
+    .expand = [](Graph&, const Node& n, Operands x) { return Vars{x[0] * n.number("deviation") + n.number("mean")}; },
+    .samples =
+        [] {
+          return with_attributes(unary_samples(), {{"mean", 0.5}, {"deviation", 0.7}, {"draw", std::string("e")}});
+        },
+    .bad_samples =
+        [] {
+          const TensorType x{f32, {2}};
+          const std::string draw = "e";
+          return std::vector<BadSample>{
+              {{x}, {{"mean", 0.0}, {"deviation", -1.0}, {"draw", draw}}, "the deviation -1 is below 0"},
+              {{x}, {{"deviation", 1.0}, {"draw", draw}}, "attribute 'mean' is missing"},
+              {{x}, {{"mean", 0.0}, {"deviation", 1.0}}, "attribute 'draw' is missing"}};
+        }};
+
 // Whole numbers low..high - 1, each as likely, of numbers in [0, 1). i64. The attribute `draw`: where draws are fed
 // from outside, an input of this name takes its place.
 const OpDef randint_op{
@@ -175,6 +202,11 @@ Tensor truncated_normal(const std::string& name, const Shape& shape, double low,
   const Var u = uniform_var(name, shape, where);
   const Var x = graph::apply(ops::erfinv_op, {u * (below(high) - below(low)) + below(low)}) * std::sqrt(2.0);
   return tensor_of(ops::min(ops::max(x, number(x, low)), number(x, high)), where, "truncated_normal");
+}
+
+Tensor normal(const std::string& name, const Shape& shape, double mean, double deviation, std::source_location where) {
+  const Tensor x = normal(name, shape, where);
+  return ops::call_op(ops::normal_op, {At(x, where)}, {{"mean", mean}, {"deviation", deviation}, {"draw", name}});
 }
 
 Tensor randint(const std::string& name, const Shape& shape, int64_t low, int64_t high, std::source_location where) {

@@ -136,6 +136,9 @@ Tensor logistic(const std::string& name, const Shape&, std::source_location wher
 // Normal, mean 0 and deviation 1, conditioned on [low, high].
 Tensor truncated_normal(const std::string& name, const Shape&, double low = -2, double high = 2,
                         std::source_location where = std::source_location::current());
+// Normal; fed from outside, the numbers of this mean and deviation are fed.
+Tensor normal(const std::string& name, const Shape&, double mean, double deviation,
+              std::source_location where = std::source_location::current());
 // i64, low..high - 1.
 Tensor randint(const std::string& name, const Shape&, int64_t low, int64_t high,
                std::source_location where = std::source_location::current());

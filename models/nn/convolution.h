@@ -21,9 +21,12 @@ struct Conv2d {
   Conv2dOptions options;
   GMC_PARTS(weight, bias)
 
+  // No layer, such as the skip of a block that keeps its channels.
+  Conv2d() = default;
   Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& = {},
          std::source_location made = std::source_location::current());
 
+  bool valid() const { return weight.valid(); }
   // Throws `Error` if x does not have `in` channels.
   Tensor operator()(At x) const;
 };

@@ -17,7 +17,10 @@ void as_average(const Part& module) {
   }
 }
 
-void ema(const Part& average, const Part& net, At decay, const std::string& name) {
+namespace {
+
+void move_average(const Part& average, const Part& net, const At& decay, const std::vector<Tensor>* begin,
+                  const std::string& name) {
   const CalledFrom here(decay);
   const std::vector<NamedParameter> to = named_parameters(average), from = named_parameters(net);
   if (to.size() != from.size())
@@ -27,6 +30,8 @@ void ema(const Part& average, const Part& net, At decay, const std::string& name
       fail_at(decay,
               fmt::format("ema: the average has {} {}, the module {} {}", to[i].path,
                           to_string(to[i].parameter.shape()), from[i].path, to_string(from[i].parameter.shape())));
+  if (begin && begin->size() != from.size())
+    fail_at(decay, fmt::format("ema: the snapshot has {} parameters, the module {}", begin->size(), from.size()));
   if (decay.is_number() && !(decay.number() >= 0 && decay.number() <= 1))
     fail_at(decay, fmt::format("ema: decay must be in [0, 1], got {}", decay.number()));
   if (decay.rank() != 0) fail_at(decay, fmt::format("ema: decay must be a scalar, got {}", to_string(decay.shape())));
@@ -36,12 +41,25 @@ void ema(const Part& average, const Part& net, At decay, const std::string& name
   const Scope scope(name);
   const Tensor t = counter;
   update(counter, t + 1);
-  const Tensor weight = select(less(t, 0.5), 1, 1 - decay);
+  const Tensor first = less(t, 0.5), weight = begin ? Tensor(1 - decay) : select(first, 1, 1 - decay);
   for (size_t i = 0; i < to.size(); ++i) {
     const Parameter &a = to[i].parameter, &p = from[i].parameter;
-    const Tensor old = a, now = p;
+    const Tensor old = begin ? select(first, (*begin)[i], a) : Tensor(a), now = p;
     update(a, p.kind() == StateKind::parameter ? old + weight * (now - old) : now);
   }
+}
+
+}  // namespace
+
+Snapshot::Snapshot(const Part& net, std::source_location where) {
+  for (const NamedParameter& n : named_parameters(net)) values.emplace_back(n.parameter, where);
+}
+
+void ema(const Part& average, const Part& net, At decay, const std::string& name) {
+  move_average(average, net, decay, nullptr, name);
+}
+void ema(const Part& average, const Part& net, At decay, const Snapshot& begin, const std::string& name) {
+  move_average(average, net, decay, &begin.values, name);
 }
 
 }  // namespace gmc

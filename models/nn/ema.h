@@ -9,7 +9,9 @@
 #include "compiler/dsl/location.h"
 #include "compiler/dsl/module.h"
 
+#include <source_location>
 #include <string>
+#include <vector>
 
 namespace gmc {
 
@@ -22,5 +24,13 @@ void as_average(const Part& module);
 // `decay`: a number in [0, 1] or a scalar tensor. State: the counter NAME.t. Throws `Error` if the two modules differ
 // in names or shapes.
 void ema(const Part& average, const Part& net, At decay, const std::string& name = "ema");
+
+// What parameters are when it is made.
+struct Snapshot {
+  explicit Snapshot(const Part& net, std::source_location where = std::source_location::current());
+  std::vector<Tensor> values;
+};
+// The same, but the average starts from the weights before the first step: `begin` is made before `minimize`.
+void ema(const Part& average, const Part& net, At decay, const Snapshot& begin, const std::string& name = "ema");
 
 }  // namespace gmc

@@ -39,12 +39,21 @@ Initialiser kaiming_uniform(const Shape& weight, double gain) {
 }
 Initialiser kaiming_normal(const Shape& weight, double gain) { return normal(0, gain / std::sqrt(fans_of(weight).in)); }
 
-void matrices(const Part& module, const Callback<Initialiser(const Shape&)>& start) {
+namespace {
+
+void restart(const Part& module, size_t least_rank, const Callback<Initialiser(const Shape&)>& start) {
   for (const NamedParameter& n : named_parameters(module)) {
     ParameterData& d = *n.parameter.data();
-    if (d.program != 0) fail("init::matrices: '{}' was given to a program before", d.name);
-    if (d.kind == StateKind::parameter && d.shape.size() > 1) d.initialiser = start(d.shape);
+    if (d.program != 0) fail("init: '{}' was given to a program before", d.name);
+    if (d.kind == StateKind::parameter && d.shape.size() >= least_rank) d.initialiser = start(d.shape);
   }
 }
+
+}  // namespace
+
+void all(const Part& module, const Initialiser& start) {
+  restart(module, 0, [&](const Shape&) { return start; });
+}
+void matrices(const Part& module, const Callback<Initialiser(const Shape&)>& start) { restart(module, 2, start); }
 
 }  // namespace gmc::init

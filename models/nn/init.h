@@ -27,8 +27,13 @@ Initialiser xavier_normal(const Shape& weight, double gain = 1);
 Initialiser kaiming_uniform(const Shape& weight, double gain = 1.4142135623730951);
 Initialiser kaiming_normal(const Shape& weight, double gain = 1.4142135623730951);
 
-// All parameters of the module that have at least 2 dimensions start so, whatever their layers say. To be called before
-// the module is given to a program; throws `Error` afterwards.
+// A part of P L U, which is a random rotation or reflection: those of one module belong together.
+inline Initialiser rotation(RotationPart part) { return {Initialiser::Kind::rotation, static_cast<double>(part), 0}; }
+
+// All parameters of the module start so. To be called before the module is given to a program; throws `Error`
+// afterwards.
+void all(const Part& module, const Initialiser& start);
+// All parameters of the module that have at least 2 dimensions start so; the same otherwise.
 void matrices(const Part& module, const Callback<Initialiser(const Shape&)>& start);
 
 }  // namespace gmc::init

@@ -39,6 +39,8 @@ const std::map<std::string, Small>& small() {
          {"ff", "8"},
          {"gen", "4"}},
         7}},
+      {"diffusion-ddpm", {{{"batch", "1"}, {"size", "4"}, {"c", "8"}, {"ddim", "3"}, {"n", "1"}}}},
+      {"flow-glow", {{{"batch", "2"}, {"ch", "3"}, {"size", "8"}, {"steps", "2"}, {"h", "4"}}}},
       {"vae-conv", {{{"batch", "2"}, {"ch", "3"}, {"c", "2"}, {"z", "3"}}}},
       {"gan-dc", {{{"batch", "2"}, {"ch", "3"}, {"c", "2"}, {"z", "3"}}}},
       {"vae-mlp", {{{"batch", "3"}, {"x", "13"}, {"h", "9"}, {"z", "2"}}}},
