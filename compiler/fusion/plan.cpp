@@ -43,18 +43,21 @@ double flops(const View& view, int op) {
 }
 
 Traffic traffic(const View& view, const PlanKernel& kernel) {
-  std::set<int> inside;
-  for (const auto& region : kernel.regions) inside.insert(region.begin(), region.end());
-  std::set<Value> read;
+  std::vector<int> inside;
+  for (const auto& region : kernel.regions) inside.insert(inside.end(), region.begin(), region.end());
+  std::sort(inside.begin(), inside.end());
+  const auto is_inside = [&](int op) { return std::binary_search(inside.begin(), inside.end(), op); };
+  std::vector<Value> read;
   Traffic out;
   for (int op : inside) {
     for (const Access& a : view.ops()[static_cast<size_t>(op)].operands)
-      if (!view.is_free(a.source) && !inside.count(view.op_of(a.source)) && read.insert(a.source).second)
-        out.read += source_bytes(view, a.source);
-    bool needed = view.leaves(op);
-    for (int reader : view.readers(op)) needed |= !inside.count(reader);
-    if (needed) out.written += view.bytes(op);
+      if (!view.is_free(a.source) && !is_inside(view.op_of(a.source))) read.push_back(a.source);
+    const std::vector<int>& readers = view.readers(op);
+    if (view.leaves(op) || !std::all_of(readers.begin(), readers.end(), is_inside)) out.written += view.bytes(op);
   }
+  std::sort(read.begin(), read.end());
+  read.erase(std::unique(read.begin(), read.end()), read.end());
+  for (Value v : read) out.read += source_bytes(view, v);
   return out;
 }
 

@@ -127,12 +127,28 @@ std::variant<Merge, Refusal> PlanBuilder::judge(int a, int b, bool horizontal) c
   }
   if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1)
     return Refusal{"L6", "a launch of several regions does not fuse further"};
-  PlanKernel merged = x.kernel;
-  merged.regions[0].insert(merged.regions[0].end(), y.kernel.regions[0].begin(), y.kernel.regions[0].end());
-  std::sort(merged.regions[0].begin(), merged.regions[0].end());
+  const PlanKernel merged = joined(a, b);
   auto bound = bind_region(view_, merged.regions[0], stored_ops(view_, merged.regions[0]));
   if (auto* refusal = std::get_if<Refusal>(&bound)) return *refusal;
   return Merge{a, b, false, x.bytes + y.bytes - bytes_of(view_, merged)};
+}
+
+// Two kernels of one region each as one of one region.
+PlanKernel PlanBuilder::joined(int a, int b) const {
+  const std::vector<int>&x = kernel(a).regions[0], &y = kernel(b).regions[0];
+  PlanKernel out{"", {std::vector<int>(x.size() + y.size())}, "", ""};
+  std::merge(x.begin(), x.end(), y.begin(), y.end(), out.regions[0].begin());
+  return out;
+}
+
+// A merge that might be legal, from what costs little to find out.
+std::optional<Merge> PlanBuilder::propose(int a, int b, bool horizontal) const {
+  const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
+  if (!x.kernel.library.empty() || !y.kernel.library.empty()) return std::nullopt;
+  if (horizontal) return x.has_product || y.has_product ? std::nullopt : std::optional(Merge{a, b, true, 0});
+  if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1 || (x.has_product && y.has_product))
+    return std::nullopt;
+  return Merge{a, b, false, x.bytes + y.bytes - bytes_of(view_, joined(a, b))};
 }
 
 // The verdict on two kernels as they are, without what depends on others.
@@ -170,7 +186,7 @@ void PlanBuilder::merge_best(bool horizontal, const std::function<double(const M
   std::priority_queue<Candidate, std::vector<Candidate>, decltype(later)> queue(later);
   const auto consider = [&](int a, int b) {
     if (a > b) std::swap(a, b);
-    const Merge* merge = std::get_if<Merge>(&judged(a, b, horizontal));
+    const std::optional<Merge> merge = propose(a, b, horizontal);
     if (!merge) return;
     const double points = score(*merge);
     if (points > 0)
@@ -191,7 +207,9 @@ void PlanBuilder::merge_best(bool horizontal, const std::function<double(const M
     queue.pop();
     const Slot &a = slots_[static_cast<size_t>(c.merge.a)], &b = slots_[static_cast<size_t>(c.merge.b)];
     if (!a.alive || !b.alive || a.version != c.version_a || b.version != c.version_b) continue;
-    // Merges of others never take away a path: what is refused now stays so until one of the two changes.
+    // Most are replaced before their turn comes: legality is asked for last. Merges of others never take away a path,
+    // so what is refused now stays so until one of the two changes.
+    if (!horizontal && !std::holds_alternative<Merge>(judged(c.merge.a, c.merge.b, false))) continue;
     if (refused_by_others(c.merge)) continue;
     merge(c.merge, reason(c.merge));
     consider_all(c.merge.a, 0);

@@ -71,6 +71,8 @@ private:
   bool comes_back(int from, int to) const;
   const std::vector<bool>& after(int from);
   std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;
+  std::optional<Merge> propose(int a, int b, bool horizontal) const;
+  PlanKernel joined(int a, int b) const;
   const std::variant<Merge, Refusal>& judged(int a, int b, bool horizontal);
   std::optional<Refusal> refused_by_others(const Merge&);
 
