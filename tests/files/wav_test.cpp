@@ -45,7 +45,7 @@ TEST(Wav, ReadsEveryWidth) {
   const std::string extensible =
       format(0xfffe, 1, 16) + little(22, 2) + little(16, 2) + little(4, 4) + little(1, 2) + std::string(14, 'g');
   EXPECT_THAT(values(wav(extensible, little(0x4000, 2))), ElementsAre(0.5f));
-  const Sound stereo = parse_wav(bytes_of(wav(format(1, 2, 16, 44100), little(0, 12))), "file");
+  const Sound stereo = parse_wav(bytes_of(wav(format(1, 2, 16, 44100), std::string(12, '\0'))), "file");
   EXPECT_EQ(stereo.rate, 44100);
   EXPECT_EQ(stereo.values.shape, Shape({3, 2}));
 }

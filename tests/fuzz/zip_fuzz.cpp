@@ -17,7 +17,7 @@ std::string archive() {
       little(0, 8) + little(0x3610a686, 4) + little(5, 4) + little(5, 4) + little(1, 2) + little(0, 2);
   const std::string local = little(0x04034b50, 4) + little(20, 2) + head + "ahello";
   const std::string directory =
-      little(0x02014b50, 4) + little(20, 2) + little(20, 2) + head + little(0, 10) + little(0, 4) + "a";
+      little(0x02014b50, 4) + little(20, 2) + little(20, 2) + head + std::string(10, '\0') + little(0, 4) + "a";
   return local + directory + little(0x06054b50, 4) + little(0, 4) + little(1, 2) + little(1, 2) +
          little(directory.size(), 4) + little(local.size(), 4) + little(0, 2);
 }
