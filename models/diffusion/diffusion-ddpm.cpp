@@ -11,7 +11,8 @@ struct Config {
   int64_t blocks = 1, ddim = 10, n = 4;
   double lr = 2e-4, wd = 0, clip = 1, ema = 0.9999;
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, ch, size, c, mult, blocks, ddim, n, lr, wd, clip, ema, betas)
+  std::string prepare = "pad=32,range=-1:1";  // of the data
+  GMC_FIELDS(batch, ch, size, c, mult, blocks, ddim, n, lr, wd, clip, ema, betas, prepare)
 };
 
 constexpr int64_t steps = 1000;  // of the noise

@@ -9,7 +9,8 @@ struct Config {
   int64_t batch = 16, ch = 1, size = 16, levels = 2, steps = 4, h = 64;
   double lr = 1e-3, wd = 0, clip = 0;
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, ch, size, levels, steps, h, lr, wd, clip, betas)
+  std::string prepare = "pad=32,pool=2,dequantise,range=-0.5:0.5";  // of the data
+  GMC_FIELDS(batch, ch, size, levels, steps, h, lr, wd, clip, betas, prepare)
 };
 
 // The elements of every image [n, ..] added up.
@@ -103,8 +104,11 @@ struct Glow {
   }
 };
 
-GMC_MODEL("flow-glow", Config,
-          {{"tiny", {}}, {"base", {.batch = 64, .ch = 3, .size = 32, .levels = 3, .steps = 16, .h = 256}}})
+GMC_MODEL(
+    "flow-glow", Config,
+    {{"tiny", {}},
+     {"base",
+      {.batch = 64, .ch = 3, .size = 32, .levels = 3, .steps = 16, .h = 256, .prepare = "dequantise,range=-0.5:0.5"}}})
 (Program& p, const Config& c) {
   Glow net(c);
   p.state(net);
