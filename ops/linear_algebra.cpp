@@ -314,7 +314,7 @@ const OpDef qr_op{.name = "qr",
                                    n = static_cast<size_t>(q.shape.back());
                         // Modified Gram-Schmidt: each column is normalised and taken out of those behind it.
                         for_each_matrix(q, [&](size_t at) {
-                          double *x = q.values.data() + at, *y = r.values.data() + at / m * n;
+                          double *x = q.values.data() + at, *y = r.values.data() + (m == 0 ? 0 : at / m * n);
                           auto dot = [&](size_t i, size_t j) {
                             double sum = 0;
                             for (size_t row = 0; row < m; ++row) sum += x[row * n + i] * x[row * n + j];
