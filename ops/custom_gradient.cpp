@@ -55,7 +55,7 @@ const OpDef straight_through_op{.name = "straight_through",
                                     },
                                 .bad_samples = binary_bad_samples};
 
-// y of x1.. with the gradients d1.., written as a function of `seed`, a placeholder for the gradient of y. Operands: y,
+// y of x1.. with the gradients d1.., written as a function of `seed`, which stands for the gradient of y. Operands: y,
 // x1.., seed (of y's type), d1.. (of the types of x1..).
 const OpDef custom_gradient_op{
     .name = "custom_gradient",
