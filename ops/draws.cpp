@@ -40,7 +40,7 @@ const OpDef dropout_op{
         }};
 
 // The inverse of the distribution function at u: how many running sums of the probabilities p [.., c] are below u [..],
-// at most c - 1. i64. The sums are taken anew for each class: c^2 additions.
+// at most c - 1. i64.
 const OpDef inverse_cdf_op{
     .name = "inverse_cdf",
     .category = Category::composite,
@@ -55,18 +55,14 @@ const OpDef inverse_cdf_op{
     },
     .vjp = [](Args) { return Vars(2); },
     .expand =
-        [](Graph& g, const Node&, Operands x) {
+        [](Graph&, const Node&, Operands x) {
           const Shape p = x[0].shape();
-          const int64_t last = std::ssize(p) - 1, classes = p.back();
-          Shape pairs = p;
-          pairs.push_back(classes);
-          List dims = all_axes(p);
-          dims.back() = last + 1;
-          const Var all = broadcast(x[0], pairs, dims);
-          const Var later = less(index(g, last, {i32, pairs}), index(g, last + 1, {i32, pairs}));
-          const Var running = sum(select(later, zeros_like(all), all), {last + 1});
+          const int64_t last = std::ssize(p) - 1;
+          const Var running =
+              apply(cumulate_op, {x[0]},
+                    {{"axis", last}, {"monoid", std::string("sum")}, {"exclusive", false}, {"reverse", false}});
           const Var below = cast(less(running, spread(x[1], p, {last})), i64), count = sum(below, {last});
-          return Vars{min(count, number(count, static_cast<double>(classes - 1)))};
+          return Vars{min(count, number(count, static_cast<double>(p.back() - 1)))};
         },
     .samples =
         [] {
