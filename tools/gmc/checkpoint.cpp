@@ -3,6 +3,7 @@
 #include "runtime/base/error.h"
 
 #include <charconv>
+#include <set>
 
 namespace gmc::tool {
 namespace {
@@ -24,7 +25,33 @@ std::string differences(const std::string& there, const Model& model) {
   return out;
 }
 
+// What the states of optimisers are called before the first dot: `adam,schedule`.
+std::string optimizers_of(const Model& model) {
+  std::set<std::string> names;
+  for (const State& s : model.program->states())
+    if (s.kind == StateKind::optimizer) names.insert(s.name.substr(0, s.name.find('.')));
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
 }  // namespace
+
+std::string strangeness(const files::Metadata& metadata, const Model& model) {
+  const auto of = metadata.find("model"), config = metadata.find("config");
+  if (of != metadata.end() && of->second != model.name())
+    return fmt::format("a checkpoint of {}, not of {}", of->second, model.name());
+  return config == metadata.end() ? "" : differences(config->second, model);
+}
+
+void drop_foreign_optimizers(TensorMap& weights, const files::Metadata& metadata, const Model& model) {
+  const auto names = metadata.find("optimizers");
+  if (names == metadata.end()) return;
+  std::set<std::string> known;
+  for (const State& s : model.program->states()) known.insert(s.name);
+  std::erase_if(weights, [&](const auto& weight) {
+    const std::string first = weight.first.substr(0, weight.first.find('.'));
+    return !known.count(weight.first) && ("," + names->second + ",").find("," + first + ",") != std::string::npos;
+  });
+}
 
 void save_checkpoint(const std::string& path, const package::Session& session, const Model& model,
                      const Position& now) {
@@ -34,6 +61,7 @@ void save_checkpoint(const std::string& path, const package::Session& session, c
                            {"config", model.config_json()},
                            {"step", std::to_string(now.step)},
                            {"seed", std::to_string(now.seed)},
+                           {"optimizers", optimizers_of(model)},
                            {"plan", fmt::format("{:016x}", session.plan_hash())},
                            {"data", now.data}};
   if (!now.prepare.empty()) metadata["prepare"] = now.prepare;

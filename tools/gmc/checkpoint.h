@@ -25,6 +25,13 @@ void save_checkpoint(const std::string& path, const package::Session&, const Mod
 // configuration (naming what differs), of another plan, seed, data set or vocabulary.
 int64_t resume_checkpoint(const std::string& path, package::Session&, const Model&, const Position& now);
 
+// What a file's metadata say that does not fit the model: `a checkpoint of ar-gpt, not of ar-lstm`, or the fields of
+// the configuration that differ; empty if nothing does.
+std::string strangeness(const files::Metadata&, const Model&);
+// Leaves out what optimisers of the run remember that the model has not: a schedule, say, which a program that only
+// samples is not configured with.
+void drop_foreign_optimizers(TensorMap& weights, const files::Metadata&, const Model&);
+
 // The vocabulary in a file's metadata, if it has one.
 std::optional<data::Vocabulary> vocabulary_of(const std::string& path);
 

@@ -7,6 +7,7 @@
 #include "runtime/base/error.h"
 #include "runtime/files/reader.h"
 #include "runtime/files/safetensors.h"
+#include "tools/gmc/checkpoint.h"
 #include "tools/gmc/gpt2_weights.h"
 
 #include <algorithm>
@@ -148,8 +149,8 @@ package::SessionOptions session_options(const RunOptions& o) {
   return {o.threads, mode && std::string(mode) == "guard"};
 }
 
-TensorMap load_weights(const std::string& path) {
-  TensorMap weights = files::load_safetensors(path);
+TensorMap load_weights(const std::string& path, files::Metadata* metadata) {
+  TensorMap weights = files::load_safetensors(path, metadata);
   return are_gpt2_weights(weights) ? from_gpt2(weights, path) : weights;
 }
 
@@ -157,7 +158,9 @@ void set_weights(package::Session& session, const Model& m, const std::string& p
   session.set_state(m.initial_state(seed), false);
   if (path.empty() && ema) fail_usage("--ema: expected --weights with averages");
   if (path.empty()) return;
-  TensorMap weights = load_weights(path);
+  files::Metadata metadata;
+  TensorMap weights = load_weights(path, &metadata);
+  drop_foreign_optimizers(weights, metadata, m);
   bool averaged = false;
   if (ema)
     for (auto& [name, tensor] : weights) {
@@ -178,7 +181,8 @@ void set_weights(package::Session& session, const Model& m, const std::string& p
   try {
     session.set_state(weights, true);
   } catch (const Error& e) {
-    fail("'{}': {}", path, e.what());
+    const std::string strange = strangeness(metadata, m);
+    fail("'{}': {}{}", path, e.what(), strange.empty() ? "" : fmt::format("\n  ({})", strange));
   }
 }
 

@@ -5,6 +5,7 @@
 #include "compiler/dsl/program.h"
 #include "compiler/package/compile.h"
 #include "compiler/package/session.h"
+#include "runtime/files/safetensors.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -75,7 +76,7 @@ package::SessionOptions session_options(const RunOptions&);
 
 // A checkpoint or any safetensors file with the parameters' names, which are PyTorch's, or those of GPT-2 in Hugging
 // Face's transformers (gpt2_weights.h).
-TensorMap load_weights(const std::string& path);
+TensorMap load_weights(const std::string& path, files::Metadata* = nullptr);
 // Loads such weights into a session. Empty path: the initial values of the seed. `ema`: the averages `ema.NAME` in the
 // file take the place of NAME; throws `Error` if there are none.
 void set_weights(package::Session&, const Model&, const std::string& path, uint64_t seed, bool ema = false);
