@@ -6,9 +6,11 @@ using namespace gmc;
 
 struct Config {
   int64_t batch = 12, t = 64, vocab = 65, d = 128, layers = 4, heads = 4, gen = 64;
-  double lr = 1e-3, wd = 0.1, clip = 1;
+  int64_t accumulate = 1, warmup = 0, decay = 0, top_k = 0;
+  double lr = 1e-3, floor = 0, wd = 0.1, clip = 1, temperature = 1, top_p = 1;
   std::vector<double> betas{0.9, 0.99};
-  GMC_FIELDS(batch, t, vocab, d, layers, heads, gen, lr, wd, clip, betas)
+  GMC_FIELDS(batch, t, vocab, d, layers, heads, gen, accumulate, warmup, decay, top_k, lr, floor, wd, clip, temperature,
+             top_p, betas)
 };
 
 struct Block {
@@ -60,14 +62,18 @@ struct Gpt {
     return cross_entropy(head(x), flatten(targets));
   }
 
-  // Ancestral sampling: one token a trip, with a cache of keys and values [1, heads, gen, d / heads] per block.
-  Tensor sample(Tensor first, const Config& c) const {
-    std::vector<Tensor> carries(1 + 2 * h.size(), full({1, c.heads, c.gen, c.d / c.heads}, 0));
+  // One symbol a trip, with a cache of keys and values [1, heads, n, d / heads] per block.
+  template <class Next>
+  Tensor write(Tensor first, int64_t n, Next next) const {
+    const int64_t places = wpe.weight.shape()[0], d = wpe.weight.shape()[1], heads = h[0].heads;
+    if (n > places)
+      fail_at(first, "gen=" + std::to_string(n) + ": there are " + std::to_string(places) + " places (t)");
+    std::vector<Tensor> carries(1 + 2 * h.size(), full({1, heads, n, d / heads}, 0));
     carries[0] = first;
-    return loop(c.gen, carries,
+    return loop(n, carries,
                 [&](Tensor i, std::vector<Tensor> carry) {
-                  Tensor now = equal(arange(c.gen), i), past = less_equal(arange(c.gen), i);
-                  Tensor x = reshape(wte(carry[0]) + wpe(i), {1, 1, c.d});
+                  Tensor now = equal(arange(n), i), past = less_equal(arange(n), i);
+                  Tensor x = reshape(wte(carry[0]) + wpe(i), {1, 1, d});
                   for (size_t l = 0; l < h.size(); ++l) {
                     auto p = h[l].qkv(x);
                     Tensor& k = carry[1 + 2 * l];
@@ -76,7 +82,7 @@ struct Gpt {
                     v = select(expand_dims(now, -1), p[2], v);
                     x = h[l].rest(x, attention(p[0], k, v, past));
                   }
-                  carry[0] = inverse_cdf(softmax(head(x)), uniform("u", {1}));
+                  carry[0] = next(i, head(x));
                   return carry;
                 },
                 {0})[0];
@@ -96,19 +102,4 @@ GMC_MODEL("ar-gpt", Config,
              .gen = 256,
              .lr = 6e-4,
              .betas = {0.9, 0.95}}}})
-(Program& p, const Config& c) {
-  Gpt net(c);
-  p.state(net);
-
-  p.entry("step", [&] {
-    Tensor loss = net.loss(input("ids", i64, {c.batch, c.t}), input("targets", i64, {c.batch, c.t}));
-    minimize(loss, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
-    output("loss", loss);
-  });
-  p.entry("eval",
-          [&] { output("loss", net.loss(input("ids", i64, {c.batch, c.t}), input("targets", i64, {c.batch, c.t}))); });
-  p.entry("sample", [&] {
-    Tensor first = randint("ids", {1, 1}, 0, c.vocab);
-    output("samples", reshape(net.sample(reshape(first, {1}), c), {1, c.gen}));
-  });
-}
+(Program& p, const Config& c) { language_model(p, Gpt(c), c); }

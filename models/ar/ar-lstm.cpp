@@ -4,9 +4,11 @@ using namespace gmc;
 
 struct Config {
   int64_t batch = 32, t = 64, vocab = 65, d = 128, layers = 2, gen = 64;
-  double lr = 2e-3, wd = 0, clip = 5;
+  int64_t accumulate = 1, warmup = 0, decay = 0, top_k = 0;
+  double lr = 2e-3, floor = 0, wd = 0, clip = 5, temperature = 1, top_p = 1;
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, t, vocab, d, layers, gen, lr, wd, clip, betas)
+  GMC_FIELDS(batch, t, vocab, d, layers, gen, accumulate, warmup, decay, top_k, lr, floor, wd, clip, temperature, top_p,
+             betas)
 };
 
 struct CharLstm {
@@ -21,32 +23,18 @@ struct CharLstm {
     return cross_entropy(flatten(head(rnn(emb(ids))), 0, 1), flatten(targets));
   }
 
-  // Ancestral sampling: [1] -> [gen, 1], one token a trip.
-  Tensor sample(Tensor first, int64_t gen) const {
+  // One symbol a trip.
+  template <class Next>
+  Tensor write(Tensor first, int64_t n, Next next) const {
     auto begin = rnn.begin(1);
-    return loop(gen, carry(first, begin.h, begin.c),
-                [&](Tensor token, Tensor h, Tensor c) {
-                  auto [y, next] = rnn.step(emb(token), {h, c});
-                  return carry(inverse_cdf(softmax(head(y)), uniform("u", {1})), next.h, next.c);
+    return loop(n, carry(first, begin.h, begin.c),
+                [&](Tensor i, Tensor symbol, Tensor h, Tensor c) {
+                  auto [y, state] = rnn.step(emb(symbol), {h, c});
+                  return carry(next(i, head(y)), state.h, state.c);
                 })
-        .collect<0>()[0];
+        .template collect<0>()[0];
   }
 };
 
 GMC_MODEL("ar-lstm", Config, {{"tiny", {}}, {"base", {.batch = 128, .t = 128, .d = 512, .gen = 256}}})
-(Program& p, const Config& c) {
-  CharLstm net(c);
-  p.state(net);
-
-  p.entry("step", [&] {
-    Tensor loss = net.loss(input("ids", i64, {c.batch, c.t}), input("targets", i64, {c.batch, c.t}));
-    minimize(loss, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
-    output("loss", loss);
-  });
-  p.entry("eval",
-          [&] { output("loss", net.loss(input("ids", i64, {c.batch, c.t}), input("targets", i64, {c.batch, c.t}))); });
-  p.entry("sample", [&] {
-    Tensor first = randint("ids", {1, 1}, 0, c.vocab);
-    output("samples", reshape(net.sample(reshape(first, {1}), c.gen), {1, c.gen}));
-  });
-}
+(Program& p, const Config& c) { language_model(p, CharLstm(c), c); }

@@ -2,13 +2,16 @@
 #include <gmc/gmc.h>
 
 #include <cmath>
+#include <limits>
 using namespace gmc;
 
 struct Config {
   int64_t batch = 16, t = 32, vocab = 128, d = 128, heads = 4, layers = 2, ff = 512, gen = 32;
-  double lr = 5e-4, wd = 0, clip = 0;
+  int64_t start = 0, beam = 1, accumulate = 1, warmup = 0, decay = 0;
+  double lr = 5e-4, floor = 0, smoothing = 0.1, wd = 0, clip = 0;
   std::vector<double> betas{0.9, 0.98};
-  GMC_FIELDS(batch, t, vocab, d, heads, layers, ff, gen, lr, wd, clip, betas)
+  GMC_FIELDS(batch, t, vocab, d, heads, layers, ff, gen, start, beam, accumulate, warmup, decay, lr, floor, smoothing,
+             wd, clip, betas)
 };
 
 struct EncoderLayer {
@@ -96,37 +99,61 @@ struct Seq2Seq {
     return core.encoder.norm(x);
   }
 
-  Tensor loss(Tensor from, Tensor ids, Tensor targets) const {  // nats per token, smoothed
+  // Scores of what follows each of ids [n, t], which is the targets' beginning: [n t, vocab].
+  Tensor scores(Tensor from, Tensor ids) const {
     Tensor memory = encode(from), x = embed(tgt, ids, arange(ids.dim(1)));
     for (const DecoderLayer& layer : core.decoder.layers) x = layer(x, memory);
-    return cross_entropy(flatten(head(core.decoder.norm(x)), 0, 1), flatten(targets), {.label_smoothing = 0.1});
+    return flatten(head(core.decoder.norm(x)), 0, 1);
   }
 
-  // The likeliest next token, again and again, from token 0: [1, t] -> [1, gen]. A trip decodes one token, with a cache
-  // of keys and values [1, heads, gen, d / heads] per layer.
-  Tensor greedy(Tensor from, const Config& c) const {
+  // The likeliest text for from [1, t], [1, gen] with the symbol `start` in front: by taking the likeliest symbol again
+  // and again, or by beam search, which goes on with the `beam` likeliest texts. A trip decodes one symbol, with a
+  // cache of keys and values [beam, heads, gen, d / heads] per layer.
+  Tensor decode(Tensor from, const Config& c) const {
+    if (c.beam < 1) fail_at(from, "beam=" + std::to_string(c.beam) + ": expected at least 1");
+    const bool greedy = c.beam == 1;
+    const auto start = static_cast<double>(c.start);
     Tensor memory = encode(from);
     std::vector<KeysValues> memories;
-    for (const DecoderLayer& layer : core.decoder.layers) memories.push_back(layer.multihead_attn.keys_values(memory));
-    Tensor zeros = full({1, c.heads, c.gen, c.d / c.heads}, 0);
+    for (const DecoderLayer& layer : core.decoder.layers) {
+      KeysValues kv = layer.multihead_attn.keys_values(memory);
+      const Shape all{c.beam, c.heads, from.dim(1), c.d / c.heads};
+      memories.push_back(greedy ? kv : KeysValues{broadcast_to(kv.keys, all), broadcast_to(kv.values, all)});
+    }
+    Tensor zeros = full({c.beam, c.heads, c.gen, c.d / c.heads}, 0);
     std::vector<Tensor> carries(1 + 2 * memories.size(), zeros);
-    carries[0] = full({1, 1}, 0, i64);
-    Tensor tokens = loop(c.gen - 1, carries,
-                         [&](Tensor i, std::vector<Tensor> carry) {
-                           Tensor now = expand_dims(equal(arange(c.gen), i), -1), past = less_equal(arange(c.gen), i);
-                           Tensor x = embed(tgt, carry[0], reshape(i, {1}));
-                           for (size_t l = 0; l < memories.size(); ++l) {
-                             const DecoderLayer& layer = core.decoder.layers[l];
-                             KeysValues step = layer.self_attn.keys_values(x), all{carry[1 + 2 * l], carry[2 + 2 * l]};
-                             all = {select(now, step.keys, all.keys), select(now, step.values, all.values)};
-                             x = layer.rest(x, layer.self_attn.attend(x, all, past), memories[l]);
-                             carry[1 + 2 * l] = all.keys, carry[2 + 2 * l] = all.values;
-                           }
-                           carry[0] = argmax(head(core.decoder.norm(x)));
-                           return carry;
-                         },
-                         {0})[0];
-    return concat({full({1, 1}, 0, i64), reshape(tokens, {1, c.gen - 1})}, 1);
+    carries[0] = full({c.beam, 1}, start, i64);
+    const size_t texts = carries.size(), logs = texts + 1;  // of a beam: [beam, gen - 1] and [beam]
+    if (!greedy) {
+      carries.push_back(full({c.beam, c.gen - 1}, 0, i64));
+      // One text, and places for more.
+      carries.push_back(select(equal(arange(c.beam), 0), full({c.beam}, 0), -std::numeric_limits<double>::infinity()));
+    }
+    auto step = [&](Tensor i, std::vector<Tensor> carry) {
+      Tensor now = expand_dims(equal(arange(c.gen), i), -1), past = less_equal(arange(c.gen), i);
+      Tensor x = embed(tgt, carry[0], reshape(i, {1}));
+      for (size_t l = 0; l < memories.size(); ++l) {
+        const DecoderLayer& layer = core.decoder.layers[l];
+        KeysValues own = layer.self_attn.keys_values(x), all{carry[1 + 2 * l], carry[2 + 2 * l]};
+        all = {select(now, own.keys, all.keys), select(now, own.values, all.values)};
+        x = layer.rest(x, layer.self_attn.attend(x, all, past), memories[l]);
+        carry[1 + 2 * l] = all.keys, carry[2 + 2 * l] = all.values;
+      }
+      Tensor scores = head(core.decoder.norm(x));
+      if (greedy) {
+        carry[0] = argmax(scores);
+        return carry;
+      }
+      Beams best = best_continuations(carry[logs], log_softmax(reshape(scores, {c.beam, c.vocab})));
+      for (size_t k = 1; k <= texts; ++k) carry[k] = take(carry[k], best.parents);
+      carry[0] = reshape(best.symbols, {c.beam, 1});
+      carry[texts] = select(equal(arange(c.gen - 1), i), carry[0], carry[texts]);
+      carry[logs] = best.scores;
+      return carry;
+    };
+    std::vector<Tensor> ends = loop(c.gen - 1, carries, step, greedy ? std::vector<size_t>{0} : std::vector<size_t>{});
+    Tensor text = greedy ? reshape(ends[0], {1, c.gen - 1}) : slice(ends[texts], 0, 0, 1);
+    return concat({full({1, 1}, start, i64), text}, 1);
   }
 };
 
@@ -137,15 +164,31 @@ GMC_MODEL("ar-seq2seq", Config,
   Seq2Seq net(c);
   p.state(net);
 
-  auto loss = [&] {
-    const Shape shape{c.batch, c.t};
-    return net.loss(input("src", i64, shape), input("ids", i64, shape), input("targets", i64, shape));
+  const Shape shape{c.batch, c.t};
+  auto batch = [&] {
+    Tensor scores = net.scores(input("src", i64, shape), input("ids", i64, shape));
+    return std::pair{scores, flatten(input("targets", i64, shape))};
   };
   p.entry("step", [&] {
-    Tensor l = loss();
-    minimize(l, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
-    output("loss", l);
+    auto [scores, targets] = batch();
+    Tensor loss = cross_entropy(scores, targets, {.label_smoothing = c.smoothing});
+    minimize(loss, parameters(net),
+             Adam{.lr = schedule::planned(c.lr, {c.warmup, c.decay, c.floor}),
+                  .betas = c.betas,
+                  .weight_decay = c.wd,
+                  .clip = c.clip,
+                  .accumulate = c.accumulate});
+    output("loss", loss);
   });
-  p.entry("eval", [&] { output("loss", loss()); });
-  p.entry("sample", [&] { output("samples", net.greedy(randint("src", {1, c.t}, 0, c.vocab), c)); });
+  p.entry("eval", [&] {
+    auto [scores, targets] = batch();
+    output("loss", cross_entropy(scores, targets, {.label_smoothing = c.smoothing}));  // nats per symbol, smoothed
+    output("nll", cross_entropy(scores, targets));
+    // Texts that greedy decoding gets right to the last symbol: those of which every symbol is the likeliest after the
+    // right ones before it.
+    Tensor right = reshape(equal(argmax(scores), targets), shape);
+    output("exact", mean(cast(all(right, {1}), f32)));
+  });
+  p.entry("sample", [&] { output("samples", net.decode(randint("src", {1, c.t}, 0, c.vocab), c)); });
+  p.entry("continue", [&] { output("samples", net.decode(input("prompt", i64, {1, c.t}), c)); });
 }

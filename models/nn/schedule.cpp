@@ -2,6 +2,7 @@
 
 #include "compiler/dsl/capture.h"
 #include "ops/ops.h"
+#include "runtime/base/error.h"
 
 #include <fmt/format.h>
 
@@ -99,6 +100,19 @@ Tensor cosine(At t, const Cosine& c) {
   const Tensor fall = c.floor + (c.lr - c.floor) * (0.5 + 0.5 * sine(pi / 2 - pi * done));
   if (c.warmup == 0) return fall;
   return select(less(t, c.warmup), warmup(t, c.lr, c.warmup, c.start), fall);
+}
+
+At planned(double lr, const Plan& p, std::source_location where) {
+  if (p.warmup < 0 || p.decay < 0)
+    fail("schedule: expected warmup and decay of at least 0, got {} and {}", p.warmup, p.decay);
+  if (p.decay > 0 && p.decay <= p.warmup)
+    fail("schedule: the decay ends at step {}, the warm-up at step {}", p.decay, p.warmup);
+  if (p.decay == 0 && p.floor != 0) fail("schedule: a floor of {} and no decay", p.floor);
+  if (p.warmup == 0 && p.decay == 0) return At(lr, where);
+  const At t(step_count("schedule", where), where);
+  const auto steps = static_cast<double>(p.decay), rise = static_cast<double>(p.warmup);
+  if (p.decay == 0) return At(warmup(t, lr, rise), where);
+  return At(cosine(t, {.lr = lr, .steps = steps, .warmup = rise, .floor = p.floor}), where);
 }
 
 Tensor noam(At t, double width, double warmup, double lr) {

@@ -38,6 +38,15 @@ struct Cosine {
 };
 Tensor cosine(At t, const Cosine&);
 
+// The rate as configurations say it: a warm-up from 0 over `warmup` steps, then a cosine down to `floor` at step
+// `decay`, either left out where it is 0; the number `lr` without both. The step is the state schedule.t, counted in
+// calls. Throws `Error` if the decay ends before the warm-up does, or there is a floor and no decay.
+struct Plan {
+  int64_t warmup = 0, decay = 0;
+  double floor = 0;
+};
+At planned(double lr, const Plan&, std::source_location where = std::source_location::current());
+
 // lr width^-0.5 min(s^-0.5, s warmup^-1.5), s = t + 1 (Vaswani et al. 2017, section 5.3, equation 3).
 Tensor noam(At t, double width, double warmup, double lr = 1);
 
