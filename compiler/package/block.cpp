@@ -78,6 +78,24 @@ void Block::place_outputs(const std::vector<Placement>& outputs) {
     else
       (is_kept(p.value) ? early_copies_ : late_copies_).push_back(p);
   }
+  // So is what they are reshapes of: a loop then stacks where the stack is wanted.
+  for (const lower::Step& step : entry_.steps) {
+    if (!only_reshapes(step)) continue;
+    const Value result = step.values[1];
+    const bool leaves = std::any_of(outputs.begin(), outputs.end(), [&](const Placement& p) {
+      return p.value == result && places_.at(result) == p.memory;
+    });
+    if (leaves && !is_kept(step.values[0])) places_.try_emplace(step.values[0], places_.at(result));
+  }
+}
+
+// Whether the step copies one value to another, element by element.
+bool Block::only_reshapes(const lower::Step& step) const {
+  if (step.control >= 0 || step.routine.symbol || !step.library.empty() || step.values.size() != 2) return false;
+  const Value from = step.values[0], to = step.values[1];
+  if (!from.valid() || !to.valid() || step.kernel.parameters[1].mode != Mode::out) return false;
+  const graph::Node& n = graph_.node(to);
+  return n.op == &graph::reshape_op && n.inputs[0] == from;
 }
 
 void Block::place_updates(const std::vector<Update>& updates) {
@@ -164,6 +182,7 @@ void Block::emit(const lower::Step& step) {
 
 void Block::emit_kernel(const lower::Step& step, const std::vector<int>& operands) {
   const codegen::KernelCode& code = assembly_.code.at(entry_.kernels[next_kernel_++].symbol);
+  if (only_reshapes(step) && operands[0] == operands[1]) return;
   for (const codegen::Phase& phase : code.phases) {
     if (phase.tiles == 0) continue;
     execute::Step out = named(step);

@@ -48,6 +48,7 @@ private:
   void place_carries();
   bool can_replace(const Update&, const std::vector<Update>&) const;
   bool ends_here(graph::Value, size_t step) const;
+  bool only_reshapes(const lower::Step&) const;
 
   execute::Step named(const lower::Step&);
   void emit(const lower::Step&);

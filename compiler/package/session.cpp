@@ -8,6 +8,7 @@
 #include "runtime/routines/routines.h"
 
 #include <cstring>
+#include <exception>
 #include <new>
 
 namespace gmc::package {
@@ -96,6 +97,30 @@ void Session::run(int entry, const std::vector<const void*>& inputs, const std::
   execute::Message message;
   check(impl_->context->run(static_cast<uint64_t>(entry), seed, step, inputs.data(), outputs.data(), &message),
         message);
+}
+
+void Session::run(int entry, const std::vector<const void*>& inputs, const std::vector<void*>& outputs, uint64_t seed,
+                  uint64_t step, const std::function<void()>& after_trip) {
+  // An exception does not pass through the runtime, which knows none.
+  struct Caller {
+    const std::function<void()>& call;
+    std::exception_ptr problem;
+  } caller{after_trip, nullptr};
+  const execute::Watch watch{[](void* user) {
+                               auto& c = *static_cast<Caller*>(user);
+                               if (c.problem) return;
+                               try {
+                                 c.call();
+                               } catch (...) {
+                                 c.problem = std::current_exception();
+                               }
+                             },
+                             &caller};
+  execute::Message message;
+  check(impl_->context->run(static_cast<uint64_t>(entry), seed, step, inputs.data(), outputs.data(), &message, nullptr,
+                            &watch),
+        message);
+  if (caller.problem) std::rethrow_exception(caller.problem);
 }
 
 TensorMap Session::run(const std::string& name, const TensorMap& given, uint64_t seed, uint64_t step) {

@@ -5,6 +5,7 @@
 #include "runtime/base/tensor.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,6 +33,10 @@ public:
   int entry_index(const std::string& entry) const;
   void run(int entry, const std::vector<const void*>& inputs, const std::vector<void*>& outputs, uint64_t seed,
            uint64_t step);
+  // And calls `after_trip` on this thread after every trip of a loop that stands in no other one: what the loop stacks
+  // may be in the outputs up to there already, or come with the last trip, as the plan has it.
+  void run(int entry, const std::vector<const void*>& inputs, const std::vector<void*>& outputs, uint64_t seed,
+           uint64_t step, const std::function<void()>& after_trip);
   struct Slot {
     std::string name;
     graph::TensorType type;

@@ -60,6 +60,8 @@ struct Context::Impl {
   void** handles = nullptr;         // of library calls, for each step
   uint64_t* step_times = nullptr;   // of the entry that is running, from its first step on
   uint64_t first_step = 0;
+  const Watch* watch = nullptr;  // of the call that is running
+  uint64_t depth = 0;            // of the loop that is running, in others
   Record* records = nullptr;
   uint64_t record_count = 0;
 
@@ -278,6 +280,7 @@ bool Context::Impl::matmul(const Step& s, void* handle) {
 Status Context::Impl::loop(uint64_t index, const RunParameters& parameters, Message* message) {
   const Step& s = step_at(package, index);
   const ControlCall& c = s.control;
+  ++depth;
   for (uint64_t trip = 0; trip < c.trips; ++trip) {
     const uint64_t i = c.reverse ? c.trips - 1 - trip : trip;
     for (uint64_t m = first_move[index]; m < first_move[index + 1]; ++m)
@@ -295,7 +298,9 @@ Status Context::Impl::loop(uint64_t index, const RunParameters& parameters, Mess
     }
     if (const Status status = run_steps(index + 1 + c.first, c.second, inside, message); status != Status::ok)
       return status;
+    if (watch && depth == 1) watch->trip(watch->user);
   }
+  --depth;
   return Status::ok;
 }
 
@@ -366,7 +371,7 @@ void Context::destroy(Context* context) {
 }
 
 Status Context::run(uint64_t entry, uint64_t seed, uint64_t step, const void* const* inputs, void* const* outputs,
-                    Message* message, uint64_t* step_times) {
+                    Message* message, uint64_t* step_times, const Watch* watch) {
   Impl& m = *impl_;
   if (entry >= m.package->entry_count)
     return report(message, Status::invalid, "entry %llu of %u does not exist", static_cast<unsigned long long>(entry),
@@ -386,6 +391,8 @@ Status Context::run(uint64_t entry, uint64_t seed, uint64_t step, const void* co
   if (step_times) memset(step_times, 0, e.step_count * sizeof(uint64_t));
   m.step_times = step_times;
   m.first_step = e.first_step;
+  m.watch = watch;
+  m.depth = 0;
   if (const Status status = m.run_steps(e.first_step, e.step_count, {seed, step, 0}, message); status != Status::ok)
     return status;
   if (m.guard) m.copy_back(e, entry, outputs);

@@ -34,6 +34,13 @@ struct Options {
   bool null_device = false;
 };
 
+// Who wants to see results grow: `trip` is called on the thread that runs the entry, after every trip of a loop that
+// stands in no other one.
+struct Watch {
+  void (*trip)(void* user);
+  void* user;
+};
+
 struct Record {
   const char* name;
   StepKind kind;
@@ -52,9 +59,10 @@ public:
 
   // Runs one entry. `inputs` and `outputs` are dense arrays in the order of the entry's tables; outputs must not
   // overlap anything else. `step_times`, if given, gets step_count durations in ns; a step that runs several times
-  // has their sum, a loop or cond that of all it ran. One call at a time for each context.
+  // has their sum, a loop or cond that of all it ran. What a loop stacks where the caller wants it is there, up to the
+  // last trip, when `watch` is called. One call at a time for each context.
   Status run(uint64_t entry, uint64_t seed, uint64_t step, const void* const* inputs, void* const* outputs, Message*,
-             uint64_t* step_times = nullptr);
+             uint64_t* step_times = nullptr, const Watch* watch = nullptr);
 
   // The dense row-major values of Package::states[index]; valid until the context is destroyed. Null: no such state.
   void* state(uint64_t index) const;
