@@ -66,6 +66,29 @@ TEST_F(Text, is_chosen_as_the_configuration_says) {
   EXPECT_THAT(gmc(sample("ar-lstm", lstm, {"--set", "top_k=7"})).output, HasSubstr("top_k must be in 0..6, got 7"));
 }
 
+TEST_F(Text, goes_on_from_a_prompt) {
+  for (const auto& [model, size] : {std::pair{"ar-lstm", lstm}, std::pair{"ar-gpt", gpt}}) {
+    fine(train(model, size));
+    const Words base = Words{"sample", model, "--weights", weights()} + size;
+    const std::string text = fine(base + Words{"--prompt", "abc"});
+    EXPECT_EQ(text.substr(0, 3), "abc");
+    EXPECT_EQ(text.size(), 3u + 10 + 1);  // of 12 symbols made, 2 are the prompt's
+    // Greedily, what follows a prompt follows its continuation.
+    const Words greedy = base + Words{"--set", "temperature=0"};
+    const std::string whole = fine(greedy + Words{"--prompt", "abc"});
+    EXPECT_EQ(fine(greedy + Words{"--prompt", whole.substr(0, 7)}), whole);
+    fine(base + Words{"--prompt", "abc", "-n", "2", "-o", file("p.txt")});
+    const std::string two = read(file("p.txt"));
+    EXPECT_EQ(two.substr(0, text.size()), text);
+    EXPECT_EQ(lines_of(two), 2);
+    EXPECT_THAT(refused(1, base + Words{"--prompt", "abz"}), HasSubstr("byte 2, text: expected one of the 6 symbols"));
+    EXPECT_THAT(refused(2, base + Words{"--prompt", ""}), HasSubstr("expected at least one symbol"));
+    EXPECT_THAT(refused(2, base + Words{"--prompt", "abcabcabcabca"}),
+                HasSubstr("13 symbols, entry 'continue' takes at most 12"));
+    EXPECT_THAT(refused(1, Words{"sample", model, "--prompt", "a"} + size), HasSubstr("no vocabulary to read it with"));
+  }
+}
+
 TEST_F(Text, is_measured_in_bits) {
   for (const auto& [model, size] : {std::pair{"ar-lstm", lstm}, std::pair{"ar-gpt", gpt}}) {
     fine(train(model, size));
@@ -83,6 +106,10 @@ TEST_F(Text, of_translations_is_measured_unsmoothed_and_whole) {
   EXPECT_LT(j.at("nll").get<double>(), j.at("loss").get<double>());
   EXPECT_NEAR(j.at("perplexity").get<double>(), std::exp(j.at("nll").get<double>()), 1e-6);
   EXPECT_GT(j.at("exact").get<double>(), 0.95);
+  const Words translate = Words{"sample", "ar-seq2seq", "--weights", weights()} + reverser;
+  for (const char* beam : {"beam=1", "beam=3"})
+    EXPECT_EQ(fine(translate + Words{"--prompt", "aab", "--set", beam}), "^baa\n");
+  EXPECT_THAT(refused(2, translate + Words{"--prompt", "aa"}), HasSubstr("2 symbols, entry 'continue' takes 3"));
   const auto untrained = measured(Words{"ar-seq2seq", "--data", "reverse:2"} + reverser);
   EXPECT_LT(untrained.at("exact").get<double>(), 0.5);
 }

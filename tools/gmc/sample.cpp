@@ -6,10 +6,12 @@
 #include "tools/gmc/checkpoint.h"
 #include "tools/gmc/data_options.h"
 #include "tools/gmc/result_file.h"
+#include "tools/gmc/writing.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 
 namespace gmc::tool {
 namespace {
@@ -19,14 +21,30 @@ struct SampleOptions {
   CompileOptions compile;
   RunOptions run;
   DataOptions data;
-  std::string weights, output, entry = "sample";
-  int64_t count = 64, interpolate = 0;
+  std::string weights, output, entry;
+  std::optional<std::string> prompt;
+  int64_t count = 0, interpolate = 0;
   bool json = false, ema = false;
 };
 
 View view_of(const Model& model, const std::optional<data::Vocabulary>& vocabulary) {
   const data::Prepare prepare = data::Prepare::parse(model.field("prepare"));
   return {prepare.low, prepare.high, vocabulary ? &*vocabulary : nullptr};
+}
+
+// Texts, printed symbol by symbol unless they go into a file.
+void write_texts(package::Session& session, const SampleOptions& o, const View& view) {
+  const Writer writer(session, o.entry, *view.vocabulary, o.prompt ? &*o.prompt : nullptr);
+  const bool print = o.output.empty() || o.output == "-";
+  std::vector<int64_t> all;
+  for (int64_t i = 0; i < o.count; ++i) {
+    const std::vector<int64_t> text = writer.write(o.run.seed, static_cast<uint64_t>(i), print);
+    all.insert(all.end(), text.begin(), text.end());
+  }
+  if (print) return;
+  HostTensor texts(DType::i64, {o.count, std::ssize(all) / o.count});
+  std::copy(all.begin(), all.end(), texts.as<int64_t>());
+  write_result(o.output, texts, view);
 }
 
 // Prints what each call gives as soon as it is there.
@@ -94,6 +112,9 @@ HostTensor interpolation(package::Session& session, const SampleOptions& o, cons
 
 void run(const SampleOptions& given) {
   SampleOptions o = given;
+  if (o.entry.empty()) o.entry = o.prompt ? "continue" : "sample";
+  if (o.count == 0) o.count = o.prompt ? 1 : 64;
+  if (o.prompt && o.interpolate > 0) fail_usage("--prompt and --interpolate exclude each other");
   if (!o.output.empty() && o.output != "-") check_result_file(o.output);
   const Model model = load(o.model);
   const std::vector<std::string> entries =
@@ -103,9 +124,14 @@ void run(const SampleOptions& given) {
   set_weights(session, model, o.weights, o.run.seed, o.ema);
   const auto vocabulary = vocabulary_of(o.weights);
   const View view = view_of(model, vocabulary);
+  if (o.prompt && !vocabulary)
+    fail("--prompt: no vocabulary to read it with: expected --weights of `gmc train` on symbols");
+  if (o.prompt) return write_texts(session, o, view);
   const bool symbols =
       o.interpolate == 0 && session.outputs(session.entry_index(o.entry)).at(0).type.dtype == DType::i64;
-  if (o.output == "-" || (o.output.empty() && symbols && vocabulary)) return print_samples(session, o, view);
+  const bool print = o.output == "-" || (o.output.empty() && symbols && vocabulary);
+  if (print && symbols && vocabulary && writes_a_text(session, o.entry)) return write_texts(session, o, view);
+  if (print) return print_samples(session, o, view);
   const HostTensor samples =
       o.interpolate > 0 ? interpolation(session, o, model) : sample(session, o.entry, o.count, o.run.seed);
   if (o.output.empty()) o.output = "samples" + suitable_ending(samples);
@@ -149,12 +175,14 @@ void add_sample(CLI::App& app, int&) {
   CLI::App* verb = app.add_subcommand("sample", "generate samples with a model");
   add_model_options(*verb, o->model);
   add_weights_options(*verb, o->weights, o->ema);
-  verb->add_option("-n", o->count, "how many")->capture_default_str();
+  verb->add_option("-n", o->count, "how many [64; of a prompt 1]")->check(CLI::PositiveNumber)->type_name("N");
+  verb->add_option("--prompt", o->prompt, "a text that the model goes on with, by its entry continue")
+      ->type_name("TEXT");
   verb->add_option("-o", o->output,
                    "where to: .png (a grid of images, or points), .npy or .txt; - prints them as they are made, which "
                    "is what happens to symbols if it is left out [samples.png or samples.npy]")
       ->type_name("FILE");
-  verb->add_option("--entry", o->entry, "the entry that samples")->capture_default_str();
+  verb->add_option("--entry", o->entry, "the entry that samples [sample, or continue]")->type_name("NAME");
   verb->add_option("--interpolate", o->interpolate,
                    "N rows of N images between held-out samples of --data, by the entries encode and decode")
       ->check(CLI::Range(1, 64))
@@ -166,7 +194,8 @@ void add_sample(CLI::App& app, int&) {
   add_compile_options(*verb, o->compile);
   verb->footer("\nExamples:\n  gmc sample vae-mlp --weights out/last.safetensors -n 64 --seed 1 -o grid.png\n  gmc "
                "sample vae-mlp "
-               "--weights out/last.safetensors --interpolate 8 --data glyphs -o between.png");
+               "--weights out/last.safetensors --interpolate 8 --data glyphs -o between.png\n  gmc sample ar-gpt "
+               "--weights out/last.safetensors --prompt 'ROMEO:' --set temperature=0.8 --set top_k=20");
   verb->callback([o] { run(*o); });
 }
 
