@@ -81,6 +81,14 @@ TEST_F(Text, goes_on_from_a_prompt) {
     const std::string two = read(file("p.txt"));
     EXPECT_EQ(two.substr(0, text.size()), text);
     EXPECT_EQ(lines_of(two), 2);
+    // Longer than a call makes.
+    const std::string longer = fine(greedy + Words{"--prompt", "abc", "--length", "31"});
+    EXPECT_EQ(longer.size(), 31u + 1);
+    EXPECT_EQ(longer.substr(0, 13), whole.substr(0, 13));
+    EXPECT_EQ(fine(greedy + Words{"--prompt", longer.substr(7, 6)}).substr(0, 13), longer.substr(7, 13));
+    EXPECT_EQ(fine(base + Words{"--prompt", "abc", "--length", "5"}).substr(0, 5), text.substr(0, 5));
+    EXPECT_THAT(refused(2, base + Words{"--prompt", "abc", "--length", "3"}), HasSubstr("the prompt has 3 symbols"));
+    EXPECT_THAT(refused(2, base + Words{"--length", "3"}), HasSubstr("expected --prompt to begin with"));
     EXPECT_THAT(refused(1, base + Words{"--prompt", "abz"}), HasSubstr("byte 2, text: expected one of the 6 symbols"));
     EXPECT_THAT(refused(2, base + Words{"--prompt", ""}), HasSubstr("expected at least one symbol"));
     EXPECT_THAT(refused(2, base + Words{"--prompt", "abcabcabcabca"}),

@@ -23,7 +23,7 @@ struct SampleOptions {
   DataOptions data;
   std::string weights, output, entry;
   std::optional<std::string> prompt;
-  int64_t count = 0, interpolate = 0;
+  int64_t count = 0, length = 0, interpolate = 0;
   bool json = false, ema = false;
 };
 
@@ -34,7 +34,7 @@ View view_of(const Model& model, const std::optional<data::Vocabulary>& vocabula
 
 // Texts, printed symbol by symbol unless they go into a file.
 void write_texts(package::Session& session, const SampleOptions& o, const View& view) {
-  const Writer writer(session, o.entry, *view.vocabulary, o.prompt ? &*o.prompt : nullptr);
+  Writer writer(session, o.entry, *view.vocabulary, o.prompt ? &*o.prompt : nullptr, o.length);
   const bool print = o.output.empty() || o.output == "-";
   std::vector<int64_t> all;
   for (int64_t i = 0; i < o.count; ++i) {
@@ -114,6 +114,7 @@ void run(const SampleOptions& given) {
   SampleOptions o = given;
   if (o.entry.empty()) o.entry = o.prompt ? "continue" : "sample";
   if (o.count == 0) o.count = o.prompt ? 1 : 64;
+  if (o.length > 0 && !o.prompt) fail_usage("--length: expected --prompt to begin with");
   if (o.prompt && o.interpolate > 0) fail_usage("--prompt and --interpolate exclude each other");
   if (!o.output.empty() && o.output != "-") check_result_file(o.output);
   const Model model = load(o.model);
@@ -182,6 +183,11 @@ void add_sample(CLI::App& app, int&) {
                    "where to: .png (a grid of images, or points), .npy or .txt; - prints them as they are made, which "
                    "is what happens to symbols if it is left out [samples.png or samples.npy]")
       ->type_name("FILE");
+  verb->add_option("--length", o->length,
+                   "symbols of a text that begins with --prompt, more than the entry makes, too: it goes on from the "
+                   "last half of them [as many as it makes]")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
   verb->add_option("--entry", o->entry, "the entry that samples [sample, or continue]")->type_name("NAME");
   verb->add_option("--interpolate", o->interpolate,
                    "N rows of N images between held-out samples of --data, by the entries encode and decode")
@@ -195,7 +201,7 @@ void add_sample(CLI::App& app, int&) {
   verb->footer("\nExamples:\n  gmc sample vae-mlp --weights out/last.safetensors -n 64 --seed 1 -o grid.png\n  gmc "
                "sample vae-mlp "
                "--weights out/last.safetensors --interpolate 8 --data glyphs -o between.png\n  gmc sample ar-gpt "
-               "--weights out/last.safetensors --prompt 'ROMEO:' --set temperature=0.8 --set top_k=20");
+               "--weights out/last.safetensors --prompt 'ROMEO:' --length 500 --set temperature=0.8 --set top_k=20");
   verb->callback([o] { run(*o); });
 }
 
