@@ -18,6 +18,7 @@ const std::vector<Pass>& passes() {
       {"hoist-invariants", "what does not change from trip to trip leaves its loop", hoist_invariants},
       {"canonicalise-reductions", "reductions become ones over the last dimension, all but the last, or all",
        canonicalise_reductions},
+      {"sink-reshapes", "what follows the reshape of a product's result moves in front of it", sink_reshapes},
       {"eliminate-common", "equal nodes become one", eliminate_common},
       {"eliminate-dead", "nodes that reach no output are removed", eliminate_dead},
   };

@@ -20,6 +20,7 @@ Graph fold_constants(const Graph&);           // ops on constants, in f64, round
 Graph legalise_dtypes(const Graph&);          // halves are computed in f32; products of other dtypes become sums
 Graph hoist_invariants(const Graph&);         // what does not change from trip to trip leaves its loop
 Graph canonicalise_reductions(const Graph&);  // reductions over the last dimension, all but the last, or all
+Graph sink_reshapes(const Graph&);            // what follows the reshape of a product moves in front of it
 Graph eliminate_common(const Graph&);         // equal nodes become one
 // Nodes that reach no output go, and what of a loop or cond reaches none; data inputs stay, being the interface.
 Graph eliminate_dead(const Graph&);

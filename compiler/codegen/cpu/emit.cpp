@@ -42,7 +42,7 @@ void emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kern
                       // Addresses of buffers are loaded in the entry block, once for all outputs.
                       Evaluator at_output(args.builder, args.entry, target, kernel, region, args.buffers, args.run);
                       at_output.begin_row(args.row);
-                      at_output.begin_point({args.row, args.column, args.mask, args.acc});
+                      at_output.begin_point({args.row, args.column, args.mask, args.acc, args.ahead});
                       using Kind = kernel::Instruction::Kind;
                       for (const kernel::Instruction& in : region.body)
                         if (in.kind == Kind::store) at_output.value(in.operands[0]);

@@ -130,6 +130,15 @@ Value* Evaluator::to_register(Value* loaded, DType dtype) {
                                  : loaded;
 }
 
+// What hardware does not foresee: rows of a block are pieces far apart.
+void Evaluator::fetch_ahead(const kernel::Access& access, llvm::Type* element, Value* address) {
+  const int64_t stride = access.strides.size() < 2 ? 0 : access.strides.end()[-2];
+  if (point_.ahead == 0 || stride == 0) return;
+  Value* later = builder_.CreateGEP(element, address, index(point_.ahead * stride));
+  builder_.CreateIntrinsic(llvm::Intrinsic::prefetch, {builder_.getPtrTy()},
+                           {later, builder_.getInt32(0), builder_.getInt32(2), builder_.getInt32(1)});
+}
+
 Value* Evaluator::load(const Instruction& in) {
   llvm::Type* element = memory_type(builder_.getContext(), in.dtype);
   const llvm::Align align(size_of(in.dtype));
@@ -157,6 +166,7 @@ Value* Evaluator::load(const Instruction& in) {
   // Past a guard an address may lie anywhere, so nothing is said about bounds.
   Value* address = builder_.CreateGEP(element, parameter(in.parameter), offset(in.access, stride != 0));
   if (stride == 1) {
+    fetch_ahead(in.access, element, address);
     loaded = mask ? static_cast<Value*>(builder_.CreateMaskedLoad(vector, address, align, mask, null))
                   : builder_.CreateAlignedLoad(vector, address, align);
   } else {

@@ -15,6 +15,7 @@ struct Point {
   llvm::Value* column = nullptr;   // i64, of the first lane
   llvm::Value* mask = nullptr;     // valid lanes, nullptr: all
   llvm::Value* product = nullptr;  // the accumulated element, in a region with a product
+  int64_t ahead = 0;               // the same columns that many rows on come soon, and are fetched early; 0: none
 };
 
 class Evaluator {
@@ -56,6 +57,7 @@ private:
   llvm::Value* outside(const kernel::Instruction&);
   llvm::Value* to_register(llvm::Value* loaded, DType);
   llvm::Value* load(const kernel::Instruction&);
+  void fetch_ahead(const kernel::Access&, llvm::Type* element, llvm::Value* address);
   void store_apart(llvm::Value*, llvm::Value* address, llvm::Align);
   llvm::Value* gather(const kernel::Instruction&, kernel::Span);
   llvm::Value* index_value(const kernel::Instruction&);

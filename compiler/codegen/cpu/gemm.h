@@ -102,6 +102,7 @@ struct GemmEpilogueArgs {
   llvm::Value* mask;           // <lanes x i1>, valid lanes; nullptr: all
   llvm::Value* buffers;        // of the kernel
   llvm::Value* run;            // of the kernel
+  int64_t ahead = 0;           // rows to the block that follows after much arithmetic; 0: unknown
 };
 using GemmEpilogue = std::function<void(const GemmEpilogueArgs&)>;
 

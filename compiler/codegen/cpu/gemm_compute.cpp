@@ -54,6 +54,7 @@ public:
 
   // Vectors of accumulators run along the columns.
   llvm::Function* straight() {
+    ahead_ = layout_.row_split.largest();
     llvm::Value* whole = b_.CreateAnd(columns(), constant(-layout_.lanes));
     emit_loop(b_, constant(0), rows(), 1, [&](llvm::Value* i) {
       llvm::Value* memory = float_at(b_, f_->getArg(0), b_.CreateNSWMul(i, f_->getArg(1)));
@@ -111,7 +112,7 @@ private:
       column_j = b_.CreateNSWSub(column_j, b_.CreateNSWMul(image, constant(shape_.image)));
       row_i = b_.CreateNSWAdd(row_i, b_.CreateNSWMul(image, constant(batches_of(shape_) * shape_.m)));
     }
-    epilogue_({b_, entry_, acc, row_i, column_j, mask, f_->getArg(6), f_->getArg(7)});
+    epilogue_({b_, entry_, acc, row_i, column_j, mask, f_->getArg(6), f_->getArg(7), ahead_});
   }
   llvm::Function* finish() {
     b_.CreateRetVoid();
@@ -126,6 +127,7 @@ private:
   llvm::FixedVectorType* vector_;
   llvm::Function* f_;
   llvm::BasicBlock* start_;
+  int64_t ahead_ = 0;
 };
 
 // The micro-kernels of one product: base and base + 1 rows, times base, base + 1 and masked vectors.

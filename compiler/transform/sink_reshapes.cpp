@@ -1,0 +1,192 @@
+#include "compiler/graph/core_ops.h"
+#include "compiler/transform/pass.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+namespace gmc::transform {
+namespace {
+
+using graph::Category;
+using graph::Node;
+using graph::Value;
+using graph::Var;
+
+// Dimensions of two shapes that hold the same elements: [from, from_end) of one and [to, to_end) of the other.
+struct Group {
+  size_t from, from_end, to, to_end;
+};
+
+// The finest groups in row-major order, without extents of 1.
+std::vector<Group> groups(const Shape& from, const Shape& to) {
+  std::vector<Group> out;
+  size_t i = 0, j = 0;
+  while (true) {
+    while (i < from.size() && from[i] == 1) ++i;
+    while (j < to.size() && to[j] == 1) ++j;
+    if (i == from.size() || j == to.size()) return out;
+    Group g{i, i, j, j};
+    int64_t left = from[i++], right = to[j++];
+    while (left != right) (left < right ? left *= from[i++] : right *= to[j++]);
+    g.from_end = i, g.to_end = j;
+    out.push_back(g);
+  }
+}
+
+// Elementwise ops and reductions after the reshape of a product's result move in front of it, where they can be
+// computed with the product; so do those after them.
+class Sinker {
+public:
+  explicit Sinker(const Graph& from) : from_(from) {
+    for (const graph::Output& o : from.outputs()) leaves_.insert(o.value);
+  }
+
+  Graph run() {
+    int32_t at = -1;
+    return rebuild(from_, [&](Graph& to, const Node& node, std::span<const Var> inputs) {
+      const Value old{++at, 0};
+      switch (node.op->category) {
+      case Category::matmul:
+        return Replacements{anchored(to, node, inputs)};
+      case Category::reshape:
+        return Replacements{reshaped(inputs[0], node.types[0].shape)};
+      case Category::elementwise:
+        return elementwise(to, node, inputs, old);
+      case Category::reduce:
+        return reduction(to, node, inputs, old);
+      default:
+        return Replacements{};
+      }
+    });
+  }
+
+private:
+  // A copy of the node, which counts as anchored from now on.
+  Var anchored(Graph& to, const Node& node, std::span<const Var> inputs) {
+    std::vector<Value> operands;
+    for (Var v : inputs) operands.push_back(v.value);
+    const Value copy = to.copy(node, std::move(operands));
+    anchored_.insert(copy);
+    return {&to, copy};
+  }
+
+  static const Node& node_of(Var v) { return v.graph->node(v.value); }
+
+  // One reshape in place of two.
+  static Var reshaped(Var v, const Shape& to) {
+    while (v.shape() != to && node_of(v).op->category == Category::reshape) v = {v.graph, node_of(v).inputs[0]};
+    return reshape(v, to);
+  }
+
+  bool any_anchored(std::span<const Var> inputs) const {
+    return std::any_of(inputs.begin(), inputs.end(), [&](Var v) { return anchored_.count(v.value) > 0; });
+  }
+
+  // The anchored value that v is a reshape of.
+  std::optional<Var> anchor(Var v) const {
+    const Node& n = node_of(v);
+    if (n.op->category != Category::reshape || anchored_.count(n.inputs[0]) == 0) return std::nullopt;
+    const Var inner{v.graph, n.inputs[0]};
+    return element_count(inner.shape()) == 0 ? std::nullopt : std::optional(inner);
+  }
+
+  // v under another shape; nothing where that would be a copy of a broadcast.
+  static std::optional<Var> moved(Var v, const Shape& to) {
+    const Node n = node_of(v);
+    switch (n.op->category) {
+    case Category::constant:
+      return constant(*v.graph, n.number("value"), {v.type().dtype, to});
+    case Category::broadcast:
+      return broadcast_moved({v.graph, n.inputs[0]}, n.integers("dims"), v.shape(), to);
+    default:
+      return reshaped(v, to);
+    }
+  }
+
+  // A broadcast of `source` to `from`, as one to `to`: it covers all of a group or nothing.
+  static std::optional<Var> broadcast_moved(Var source, const Shape& dims, const Shape& from, const Shape& to) {
+    const Shape extents = source.shape();
+    Shape kept, at;
+    for (const Group& g : groups(from, to)) {
+      size_t covered = 0, all = 0;
+      for (size_t d = g.from; d < g.from_end; ++d) {
+        if (from[d] == 1) continue;
+        ++all;
+        const auto k = std::find(dims.begin(), dims.end(), static_cast<int64_t>(d));
+        if (k != dims.end() && extents[static_cast<size_t>(k - dims.begin())] != 1) ++covered;
+      }
+      if (covered == 0) continue;
+      if (covered != all) return std::nullopt;
+      for (size_t d = g.to; d < g.to_end; ++d) {
+        kept.push_back(to[d]);
+        at.push_back(static_cast<int64_t>(d));
+      }
+    }
+    return broadcast(reshaped(source, kept), to, at);
+  }
+
+  Replacements elementwise(Graph& to, const Node& node, std::span<const Var> inputs, Value old) {
+    if (any_anchored(inputs)) return Replacements{anchored(to, node, inputs)};
+    if (leaves_.count(old) > 0) return {};
+    for (Var v : inputs) {
+      const std::optional<Var> inner = anchor(v);
+      if (!inner) continue;
+      std::vector<Var> operands;
+      for (Var other : inputs) {
+        const std::optional<Var> operand = moved(other, inner->shape());
+        if (!operand) break;
+        operands.push_back(*operand);
+      }
+      if (operands.size() != inputs.size()) continue;
+      const Var result = apply(*node.op, std::move(operands), node.attributes);
+      anchored_.insert(result.value);
+      return {reshape(result, node.types[0].shape)};
+    }
+    return {};
+  }
+
+  Replacements reduction(Graph& to_graph, const Node& node, std::span<const Var> inputs, Value old) {
+    if (any_anchored(inputs)) return Replacements{anchored(to_graph, node, inputs)};
+    const std::optional<Var> inner = anchor(inputs[0]);
+    if (!inner || leaves_.count(old) > 0) return {};
+    const Shape from = inputs[0].shape(), to = inner->shape();
+    const Shape& axes = node.integers("axes");
+    std::vector<int64_t> reduced;
+    for (const Group& g : groups(from, to)) {
+      size_t gone = 0, all = 0;
+      for (size_t d = g.from; d < g.from_end; ++d) {
+        if (from[d] == 1) continue;
+        ++all;
+        gone += static_cast<size_t>(std::count(axes.begin(), axes.end(), static_cast<int64_t>(d)));
+      }
+      if (gone != 0 && gone != all) return {};
+      for (size_t d = g.to; d < g.to_end && gone != 0; ++d) reduced.push_back(static_cast<int64_t>(d));
+    }
+    // Kernels reduce over the last dimension, all in front of it, or all; extents of 1 are reduced as one likes.
+    const auto last = static_cast<int64_t>(to.size()) - 1;
+    if (reduced != std::vector<int64_t>{last}) {
+      std::vector<int64_t> leading;
+      for (int64_t d = 0; d <= last; ++d) {
+        const bool gone = std::count(reduced.begin(), reduced.end(), d) > 0;
+        if (!gone && to[static_cast<size_t>(d)] != 1 && d != last) return {};
+        if (gone || d != last) leading.push_back(d);
+      }
+      reduced = leading;
+    }
+    if (reduced.empty()) return {reshape(*inner, node.types[0].shape)};
+    const Var result = reduce(*inner, node.text("monoid"), reduced);
+    anchored_.insert(result.value);
+    return {reshape(result, node.types[0].shape)};
+  }
+
+  const Graph& from_;
+  std::set<Value> leaves_;    // of the old graph
+  std::set<Value> anchored_;  // of the new one: products and what moved behind them
+};
+
+}  // namespace
+
+Graph sink_reshapes(const Graph& from) { return Sinker(from).run(); }
+
+}  // namespace gmc::transform
