@@ -1,4 +1,4 @@
-// What convolutions and pooling share. Internal.
+// What convolutions, their gradients and pooling share. Internal.
 #pragma once
 
 #include "ops/rules.h"
@@ -16,9 +16,18 @@ inline List spatial_axes(size_t spatial) {
   std::iota(axes.begin(), axes.end(), 2);
   return axes;
 }
+inline List spatial_of(const Shape& s) { return {s.begin() + 2, s.end()}; }
+inline int64_t product(const List& l) { return element_count(l); }
 // Windows over the spatial dimensions: [n, channels, places.., kernel..].
 Var sliding_windows(Var x, const List& kernel, const Sliding&, double outside = 0);
 // The transpose of that: sums of what windows would read from each element of [n, channels, extents..].
 Var overlap_add(Var windows, const Sliding&, const List& extents);
+
+// The windows as matrices [n, groups, c / groups * kernel, places].
+Var columns(Var x, const List& kernel, const Sliding&, int64_t groups);
+Var convolve(Var x, Var weight, const Sliding&, int64_t groups);
+// Of a convolution, given the gradient g of its result: of x [.., extents..], and of the weight (its shape).
+Var input_gradient(Var g, Var weight, const Sliding&, int64_t groups, const List& extents);
+Var weight_gradient(Var g, Var x, const Shape& weight, const Sliding&, int64_t groups);
 
 }  // namespace gmc::ops
