@@ -49,7 +49,10 @@ TEST_F(Text, samples_what_a_schedule_has_trained) {
     fine(Words{"eval", model, "--data", data(), "--weights", weights()} + size);
     // It goes on only as it was: whole.
     EXPECT_THAT(gmc(train(model, size, {"--resume", weights()})).output, HasSubstr("warmup is 5 there, 0 here"));
-    fine(train(model, size, schedule + Words{"--resume", weights()}));
+    const Words resumed = size + schedule + Words{"--out", file("part"), "-q", "--no-events"};
+    fine(Words{"train", model, "--data", data(), "--steps", "11"} + resumed);
+    fine(Words{"train", model, "--data", data(), "--steps", "30", "--resume", file("part/last.safetensors")} + resumed);
+    EXPECT_TRUE(read(file("part/last.safetensors")) == read(weights()));
   }
   EXPECT_THAT(refused(1, train("ar-lstm", lstm, {"--set", "warmup=5", "--set", "decay=3"})),
               HasSubstr("the decay ends at step 3, the warm-up at step 5"));
