@@ -192,6 +192,25 @@ TEST_F(Beam, WithRoomForAllTextsFindsTheLikeliest) {
   EXPECT_GT(better, 0);  // or the beam was never needed
 }
 
+TEST_F(Beam, IsCompiledAsItIsInterpreted) {
+  for (const char* beam : {"1", "2", "5"}) {
+    Program p;
+    load_model("ar-seq2seq").build(p, "tiny", config(beam));
+    package::Session session(package::compile(package::source_of(p, "ar-seq2seq", {"continue"}),
+                                              {codegen::host_target(), "greedy", {}, "", 0, false}),
+                             {.threads = 2, .guard = true});
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
+      session.set_state(package::initial_state(p, seed), false);
+      HostTensor prompt(DType::i64, {1, 3});
+      for (int i = 0; i < 3; ++i) prompt.as<int64_t>()[i] = (i * 2 + static_cast<int>(seed)) % 3;
+      const HostTensor text = session.run("continue", {{"prompt", prompt}}).at("samples");
+      const std::vector<double> want = found(beam, seed, {prompt.as<int64_t>(), prompt.as<int64_t>() + 3});
+      for (int64_t i = 0; i < 3; ++i)
+        EXPECT_EQ(static_cast<double>(text.as<int64_t>()[i + 1]), want[static_cast<size_t>(i)]) << seed;
+    }
+  }
+}
+
 TEST_F(Beam, ComparesWholeTexts) {
   Program p;
   p.entry("sample", [&] {
