@@ -3,6 +3,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/execute/random.h"
+#include "runtime/files/safetensors.h"
 #include "tools/gmc/peak.h"
 
 #include <sys/resource.h>
@@ -17,7 +18,7 @@ struct BenchOptions {
   ModelOptions model;
   CompileOptions compile;
   RunOptions run;
-  std::string what = "step,sample";
+  std::string what = "step,sample", save;
   double seconds = 2;
   bool json = false, steps = false, peak = false;
 };
@@ -88,6 +89,8 @@ double product_flops(const package::CompiledEntry& e) {
 }
 
 void bench(const BenchOptions& o) {
+  if (!o.save.empty() && o.what.find(',') != std::string::npos)
+    fail_usage("--save: expected one entry, got {}", o.what);
   const Model model = load(o.model);
   double peak = 0;
   std::string what = o.what + ",";
@@ -104,6 +107,7 @@ void bench(const BenchOptions& o) {
     if (o.peak) peak = measure_fma_peak(compile_options(o.compile).target, session.threads());
     const Times t =
         time_blocks(o.seconds, [&] { session.run(entry, arguments.inputs, arguments.outputs, o.run.seed, call++); });
+    if (!o.save.empty()) files::save_safetensors(o.save, session.state(), {{"calls", std::to_string(call)}});
     const package::CompiledEntry& e = compiled.entries.at(0);
     nlohmann::ordered_json j{{"workload", model.name()},
                              {"size", model.size},
@@ -112,6 +116,7 @@ void bench(const BenchOptions& o) {
                              {"what", name},
                              {"ms", t.median_ms},
                              {"ms_min", t.least_ms},
+                             {"calls", call},
                              {"compile_s", compiled.timing.total_ms / 1000},
                              {"peak_mb", peak_mb()},
                              {"policy", e.plan.policy},
@@ -147,6 +152,8 @@ void add_bench(CLI::App& app, int&) {
   verb->add_option("--seconds", o->seconds, "how long to measure each")->capture_default_str();
   verb->add_flag("--steps", o->steps, "also the time of each kernel");
   verb->add_flag("--peak", o->peak, "also the machine's FMA peak, measured just before");
+  verb->add_option("--save", o->save, "write the state after the timed calls, whose number is in its metadata")
+      ->type_name("FILE");
   verb->add_flag("--json", o->json, "one JSON object a line");
   add_seed_option(*verb, o->run);
   add_threads_option(*verb, o->run);
