@@ -165,5 +165,17 @@ TEST_F(Train, stops_when_the_loss_is_no_number) {
   EXPECT_EQ(lines_of(metrics("out")), 2);
 }
 
+// With replacement, a batch may hold a sample twice, and a run is not the one without; nor is it gone on with as if.
+TEST_F(Train, batches_with_replacement_are_others) {
+  const Words train = Words{"train", "vae-mlp", "--data", "glyphs:100", "-q", "--no-events"} + small;
+  fine(train + Words{"--steps", "3", "--out", file("a")});
+  fine(train + Words{"--steps", "3", "--out", file("b"), "--with-replacement"});
+  fine(train + Words{"--steps", "3", "--out", file("c"), "--with-replacement"});
+  EXPECT_NE(read(file("a/metrics.csv")), read(file("b/metrics.csv")));
+  EXPECT_EQ(read(file("b/last.safetensors")), read(file("c/last.safetensors")));
+  EXPECT_THAT(refused(1, train + Words{"--steps", "5", "--out", file("b"), "--resume", file("b/last.safetensors")}),
+              HasSubstr("was trained on other data: glyphs: 90 train, 10 validate, with replacement"));
+}
+
 }  // namespace
 }  // namespace gmc::test

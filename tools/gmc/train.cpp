@@ -29,7 +29,7 @@ struct TrainOptions {
   DataOptions data;
   std::string out = "out", resume, weights;
   int64_t steps = 0, epochs = 0, checkpoint_every = 1000, sample_every = 0, eval_every = 0;
-  bool json = false, quiet = false, check_nan = false, no_events = false;
+  bool json = false, quiet = false, check_nan = false, no_events = false, with_replacement = false;
 };
 
 class Trainer {
@@ -55,7 +55,8 @@ public:
   }
 
   void run() {
-    Batches batches(*data_, slots_, {data::Part::train, data::Order::shuffled, o_.run.seed, 0});
+    const data::Order order = o_.with_replacement ? data::Order::uniform : data::Order::shuffled;
+    Batches batches(*data_, slots_, {data::Part::train, order, o_.run.seed, 0});
     Scalars results(*session_, step_entry_);
     const int64_t batch = slots_[0].shape[0];
     if (o_.epochs > 0 && epoch_ == 0) fail_usage("--epochs: '{}' has no end; use --steps", o_.data.spec);
@@ -103,8 +104,9 @@ private:
 
   Position position(int64_t step) const {
     const data::Vocabulary* v = data_->vocabulary();
-    return {step, o_.run.seed, fmt::format("{}: {}", data_->kind(), data_->describe()), prepare_of(o_.data, model_),
-            v ? v->to_text() : ""};
+    const char* order = o_.with_replacement ? ", with replacement" : "";
+    return {step, o_.run.seed, fmt::format("{}: {}{}", data_->kind(), data_->describe(), order),
+            prepare_of(o_.data, model_), v ? v->to_text() : ""};
   }
 
   // Ends training where a scalar is no number; with --check-nan also where a state is none, and says which op made it.
@@ -245,6 +247,8 @@ void add_train(CLI::App& app, int&) {
       ->capture_default_str();
   verb->add_option("--eval-every", o->eval_every, "steps between validations; 0: only at the end")
       ->capture_default_str();
+  verb->add_flag("--with-replacement", o->with_replacement,
+                 "draw each sample of a batch from all, instead of every sample once an epoch");
   verb->add_flag("--check-nan", o->check_nan,
                  "look at losses and state after every step; name the op and the line that made NaN or an infinity");
   verb->add_flag("--no-events", o->no_events, "no event file for TensorBoard");
