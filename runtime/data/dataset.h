@@ -63,6 +63,8 @@ public:
   // spread over intervals that long (`dequantise`), so a density says nothing of them.
   virtual std::optional<double> bits_of_a_level() const { return std::nullopt; }
   virtual const Truth* truth() const { return nullptr; }
+  // One more than the largest label; 0: there are none.
+  virtual int64_t classes() const { return 0; }
 
 private:
   std::string kind_;

@@ -58,6 +58,9 @@ public:
     if (!prepare_.dequantise) return std::nullopt;
     return std::log2(256 / (prepare_.high - prepare_.low));
   }
+  int64_t classes() const override {
+    return labels_.empty() ? 0 : 1 + *std::max_element(labels_.begin(), labels_.end());
+  }
   const Truth* truth() const override { return truth_.entropy || !truth_.centres.empty() ? &truth_ : nullptr; }
 
 private:

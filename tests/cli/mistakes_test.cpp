@@ -1,5 +1,8 @@
 // Mistakes in the command line and in files: one line that names the thing, and the nearest name where there is one.
+#include "runtime/files/npy.h"
 #include "tests/cli/cli.h"
+
+#include <cmath>
 
 namespace gmc::test {
 namespace {
@@ -68,6 +71,32 @@ TEST_F(Mistakes, in_files_name_the_file) {
   EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", file("plan")}), HasSubstr("is malformed"));
   EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "glyphs:300", "--steps", "1", "--out", file("plan")}),
               HasSubstr("cannot make the folder"));
+}
+
+TEST_F(Mistakes, in_data_name_the_data) {
+  const auto train = [&](const Words& words) { return refused(1, Words{"train"} + words + Words{"--steps", "1"}); };
+  EXPECT_THAT(train({"vae-mlp", "--data", "glyphs:100"}),
+              HasSubstr("data glyphs: a batch of 128 is larger than the training part, which has 90 samples"));
+  EXPECT_THAT(train({"vae-mlp", "--data", "shapes:200"}),
+              HasSubstr("samples of [32, 32] (1024 elements) do not fit into a batch of [128, 784]"));
+  const Words ddpm{"diffusion-ddpm", "--set", "size=28",           "--set", "c=8", "--set",
+                   "batch=2",        "--set", "prepare=range=-1:1"};
+  EXPECT_THAT(train(ddpm + Words{"--set", "classes=9", "--data", "glyphs:100"}),
+              HasSubstr("data glyphs:100 has labels of 10 classes, diffusion-ddpm takes 9: --set classes=10"));
+  HostTensor images(DType::f32, {30, 28, 28});
+  files::save_npy(file("images.npy"), images);
+  EXPECT_THAT(train(ddpm + Words{"--set", "classes=9", "--data", "npy:" + file("images.npy")}),
+              HasSubstr("there are no labels for input 'labels'"));
+  images.as<float>()[100] = std::nanf("");
+  files::save_npy(file("images.npy"), images);
+  EXPECT_THAT(train({"vae-mlp", "--data", "npy:" + file("images.npy")}),
+              HasSubstr("images.npy: element 100: expected a finite f32, got nan"));
+  files::save_npy(file("images.npy"), HostTensor(DType::f32, {0, 28, 28}));
+  EXPECT_THAT(train({"vae-mlp", "--data", "npy:" + file("images.npy")}),
+              HasSubstr("expected at least 2 samples, to train and to validate, got 0"));
+  write(file("t10k-images-idx3-ubyte"), std::string("\0\0\x08\x03\0\0\0\x09\0\0\0\x1c\0\0\0\x1c", 16) + "cut");
+  EXPECT_THAT(train({"vae-mlp", "--data", "mnist:" + file("")}),
+              HasSubstr("byte 16, data: expected 7056 bytes for [9, 28, 28], got 3"));
 }
 
 TEST_F(Mistakes, in_files_do_not_command_the_terminal) {

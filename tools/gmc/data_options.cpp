@@ -39,9 +39,16 @@ std::string prepare_of(const DataOptions& o, const Model& model) {
 
 std::unique_ptr<data::Dataset> load_data(const DataOptions& o, const Model& model) {
   auto data = data::load_dataset(o.spec, prepare_of(o, model));
-  const std::string field = model.field("vocab");
-  int64_t vocab = 0;
-  std::from_chars(field.data(), field.data() + field.size(), vocab);
+  const auto number = [&](const char* name) {
+    const std::string field = model.field(name);
+    int64_t n = 0;
+    std::from_chars(field.data(), field.data() + field.size(), n);
+    return n;
+  };
+  const int64_t vocab = number("vocab"), classes = number("classes");
+  if (classes > 0 && data->classes() > classes)
+    fail("data {} has labels of {} classes, {} takes {}: --set classes={}", o.spec, data->classes(), model.name(),
+         classes, data->classes());
   if (const data::Vocabulary* v = data->vocabulary(); v && vocab > 0 && v->size() > vocab)
     fail("data {} has {} symbols, {} takes {}: --set vocab={}", o.spec, v->size(), model.name(), vocab, v->size());
   return data;

@@ -18,7 +18,8 @@ std::string data_help();
 
 // What --prepare says, or else the field `prepare` of the model's configuration.
 std::string prepare_of(const DataOptions&, const Model&);
-// Throws `Error` if the data have more symbols than the model's field `vocab`.
+// Throws `Error` if the data have more symbols than the model's field `vocab`, or more classes than `classes`, unless
+// that is 0.
 std::unique_ptr<data::Dataset> load_data(const DataOptions&, const Model&);
 
 }  // namespace gmc::tool
