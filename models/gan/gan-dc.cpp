@@ -3,11 +3,12 @@
 using namespace gmc;
 
 struct Config {
-  int64_t batch = 32, ch = 1, z = 64, c = 32;
-  double lr = 2e-4;
+  int64_t batch = 32, ch = 1, z = 64, c = 32, accumulate = 1;
+  int64_t warmup = 0, decay = 0;  // of the learning rate
+  double lr = 2e-4, ema = 0;      // ema: decay of the generator's average; 0: none
   std::vector<double> betas{0.5, 0.999};
   std::string prepare = "pad=32,range=-1:1";  // of the data
-  GMC_FIELDS(batch, ch, z, c, lr, betas, prepare)
+  GMC_FIELDS(batch, ch, z, c, accumulate, warmup, decay, lr, ema, betas, prepare)
 };
 
 struct Gan {
@@ -35,14 +36,23 @@ struct Gan {
 
 GMC_MODEL("gan-dc", Config, {{"tiny", {}}, {"base", {.batch = 128, .ch = 3, .z = 100, .c = 64}}})
 (Program& p, const Config& c) {
-  Gan net(c);
+  Gan net(c), smooth(c);
   p.state(net);
+  if (c.ema > 0) {
+    as_average(smooth.G);
+    p.state(smooth.G, "ema.G");
+  }
 
   p.entry("step", [&] {
+    const At lr = schedule::planned(c.lr, {c.warmup, c.decay});
+    const auto adam = [&](const std::string& name) {
+      return Adam{.lr = lr, .betas = c.betas, .accumulate = c.accumulate, .name = name};
+    };
     Tensor d_loss = net.d_loss(input("x", f32, {c.batch, c.ch, 32, 32}), normal("z", {c.batch, c.z, 1, 1}));
-    minimize(d_loss, parameters(net.D), Adam{.lr = c.lr, .betas = c.betas, .name = "adam_d"});
+    minimize(d_loss, parameters(net.D), adam("adam_d"));
     Tensor g_loss = net.g_loss(normal("z2", {c.batch, c.z, 1, 1}));  // judged by the discriminator as it is now
-    minimize(g_loss, parameters(net.G), Adam{.lr = c.lr, .betas = c.betas, .name = "adam_g"});
+    minimize(g_loss, parameters(net.G), adam("adam_g"));
+    if (c.ema > 0) ema(smooth.G, net.G, c.ema);
     output("d_loss", d_loss);
     output("g_loss", g_loss);
   });
