@@ -4,9 +4,10 @@ using namespace gmc;
 
 struct Config {
   int64_t batch = 128, x = 784, h = 400, z = 20, accumulate = 1;
-  double lr = 1e-3, wd = 0, clip = 0;
+  int64_t warmup = 0, decay = 0;                // of the learning rate
+  double lr = 1e-3, wd = 0, clip = 0, ema = 0;  // ema: decay of the weights' average; 0: none
   std::vector<double> betas{0.9, 0.999};
-  GMC_FIELDS(batch, x, h, z, accumulate, lr, wd, clip, betas)
+  GMC_FIELDS(batch, x, h, z, accumulate, warmup, decay, lr, wd, clip, ema, betas)
 };
 
 struct Vae {
@@ -38,15 +39,24 @@ struct Vae {
 
 GMC_MODEL("vae-mlp", Config, {{"tiny", {}}, {"base", {.batch = 1024, .h = 1024, .z = 64}}})
 (Program& p, const Config& c) {
-  Vae net(c);
+  Vae net(c), smooth(c);
   p.state(net);
+  if (c.ema > 0) {
+    as_average(smooth);
+    p.state(smooth, "ema");
+  }
 
   p.entry("step", [&] {
     Tensor x = input("x", f32, {c.batch, c.x});
     Tensor loss = net.loss(x);
     // Updates the state in place, inside this entry.
     minimize(loss, parameters(net),
-             Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip, .accumulate = c.accumulate});
+             Adam{.lr = schedule::planned(c.lr, {c.warmup, c.decay}),
+                  .betas = c.betas,
+                  .weight_decay = c.wd,
+                  .clip = c.clip,
+                  .accumulate = c.accumulate});
+    if (c.ema > 0) ema(smooth, net, c.ema);
     output("loss", loss);
   });
   p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.x}))); });
