@@ -6,11 +6,12 @@
 using namespace gmc;
 
 struct Config {
-  int64_t batch = 16, ch = 1, size = 16, levels = 2, steps = 4, h = 64;
-  double lr = 1e-3, wd = 0, clip = 0;
+  int64_t batch = 16, ch = 1, size = 16, levels = 2, steps = 4, h = 64, accumulate = 1;
+  int64_t warmup = 0, decay = 0;                // of the learning rate
+  double lr = 1e-3, wd = 0, clip = 0, ema = 0;  // ema: decay of the weights' average; 0: none
   std::vector<double> betas{0.9, 0.999};
   std::string prepare = "pad=32,pool=2,dequantise,range=-0.5:0.5";  // of the data
-  GMC_FIELDS(batch, ch, size, levels, steps, h, lr, wd, clip, betas, prepare)
+  GMC_FIELDS(batch, ch, size, levels, steps, h, accumulate, warmup, decay, lr, wd, clip, ema, betas, prepare)
 };
 
 // The elements of every image [n, ..] added up.
@@ -74,8 +75,9 @@ struct Glow {
     }
   }
 
-  Tensor loss(Tensor x) const {  // negative log-likelihood of 256 grey values, bits per dimension
-    const auto elements = static_cast<double>(x.dim(1) * x.dim(2) * x.dim(3));
+  // What leaves for the prior at each level, and the log-likelihood, nats per image.
+  std::pair<std::vector<Tensor>, Tensor> operator()(Tensor x) const {
+    std::vector<Tensor> z;
     Tensor total = full({x.dim(0)}, 0);
     for (size_t i = 0; i < levels.size(); ++i) {
       x = pixel_unshuffle(x, 2);
@@ -85,12 +87,17 @@ struct Glow {
         total = total + logdet;
       }
       if (i + 1 == levels.size()) continue;
-      auto halves = chunk(x, 2, 1);  // one half leaves for the prior
+      auto halves = chunk(x, 2, 1);
       x = halves[0];
+      z.push_back(halves[1]);
       total = total + standard_normal(halves[1]);
     }
-    total = total + standard_normal(x);
-    return (-mean(total) / elements + std::log(256)) / std::numbers::ln2;
+    z.push_back(x);
+    return {z, total + standard_normal(x)};
+  }
+  Tensor loss(Tensor x) const {  // negative log-likelihood of 256 grey values, bits per dimension
+    const auto elements = static_cast<double>(x.dim(1) * x.dim(2) * x.dim(3));
+    return (-mean((*this)(x).second) / elements + std::log(256)) / std::numbers::ln2;
   }
 
   Tensor inverse(const std::vector<Tensor>& z) const {
@@ -110,24 +117,53 @@ GMC_MODEL(
      {"base",
       {.batch = 64, .ch = 3, .size = 32, .levels = 3, .steps = 16, .h = 256, .prepare = "dequantise,range=-0.5:0.5"}}})
 (Program& p, const Config& c) {
-  Glow net(c);
+  Glow net(c), smooth(c);
   p.state(net);
+  if (c.ema > 0) {
+    as_average(smooth);
+    p.state(smooth, "ema");
+  }
+  const Shape images{c.batch, c.ch, c.size, c.size};
+  std::vector<Shape> codes;  // of one image, by level
+  for (int64_t i = 0, ch = c.ch, size = c.size; i < c.levels; ++i) {
+    ch *= i + 1 == c.levels ? 4 : 2;
+    size /= 2;
+    codes.push_back({ch, size, size});
+  }
 
   p.entry("step", [&] {
-    Tensor loss = net.loss(input("x", f32, {c.batch, c.ch, c.size, c.size}));
-    minimize(loss, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
+    Tensor loss = net.loss(input("x", f32, images));
+    minimize(loss, parameters(net),
+             Adam{.lr = schedule::planned(c.lr, {c.warmup, c.decay}),
+                  .betas = c.betas,
+                  .weight_decay = c.wd,
+                  .clip = c.clip,
+                  .accumulate = c.accumulate});
+    if (c.ema > 0) ema(smooth, net, c.ema);
     output("loss", loss);
   });
-  p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.ch, c.size, c.size}))); });
+  p.entry("eval", [&] { output("loss", net.loss(input("x", f32, images))); });
+  p.entry("density", [&] { output("log_likelihood", net(input("x", f32, images)).second); });
+  p.entry("encode", [&] {  // the codes of all levels in one row
+    std::vector<Tensor> z = net(input("x", f32, images)).first;
+    for (Tensor& level : z) level = flatten(level, 1);
+    output("code", concat(z, 1));
+  });
+  p.entry("decode", [&] {
+    Tensor rows = input("z", f32, {c.batch, c.ch * c.size * c.size});
+    std::vector<Tensor> z;
+    int64_t begin = 0;
+    for (const Shape& code : codes) {
+      const int64_t end = begin + element_count(code);
+      z.push_back(reshape(slice(rows, 1, begin, end), {c.batch, code[0], code[1], code[2]}));
+      begin = end;
+    }
+    output("samples", net.inverse(z));
+  });
   p.entry("sample", [&] {  // at temperature 0.7
     std::vector<Tensor> z;
-    int64_t ch = c.ch, size = c.size;
-    for (int64_t i = 0; i < c.levels; ++i) {
-      const bool last = i + 1 == c.levels;
-      ch = last ? 4 * ch : 2 * ch;
-      size /= 2;
-      z.push_back(normal("z" + std::to_string(i), {16, ch, size, size}, 0, 0.7));
-    }
+    for (const Shape& code : codes)
+      z.push_back(normal("z" + std::to_string(z.size()), {16, code[0], code[1], code[2]}, 0, 0.7));
     output("samples", net.inverse(z));
   });
 }

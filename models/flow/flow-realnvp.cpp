@@ -6,11 +6,12 @@
 using namespace gmc;
 
 struct Config {
-  int64_t batch = 128, x = 64, h = 256, layers = 6;
-  double lr = 1e-3, wd = 0, clip = 0;
+  int64_t batch = 128, x = 64, h = 256, layers = 6, accumulate = 1;
+  int64_t warmup = 0, decay = 0;                // of the learning rate
+  double lr = 1e-3, wd = 0, clip = 0, ema = 0;  // ema: decay of the weights' average; 0: none
   std::vector<double> betas{0.9, 0.999};
   std::string prepare = "pad=32,pool=4,dequantise,range=-2:2";  // of the data
-  GMC_FIELDS(batch, x, h, layers, lr, wd, clip, betas, prepare)
+  GMC_FIELDS(batch, x, h, layers, accumulate, warmup, decay, lr, wd, clip, ema, betas, prepare)
 };
 
 struct RealNvp {
@@ -37,7 +38,8 @@ struct RealNvp {
     return {tanh(st[0]), st[1]};
   }
 
-  Tensor log_likelihood(Tensor x) const {  // [batch], nats
+  // What x is in the space of the normal distribution, and the logarithm of the determinant, per sample.
+  std::pair<Tensor, Tensor> operator()(Tensor x) const {
     Tensor logdet = full({x.dim(0)}, 0);
     for (size_t i = 0; i < nets.size(); ++i) {
       auto [kept, moved] = halves(x, i);
@@ -45,7 +47,11 @@ struct RealNvp {
       x = whole(kept, moved * exp(s) + t, i);
       logdet = logdet + sum(s, {1});
     }
-    return -0.5 * sum(square(x) + std::log(2 * std::numbers::pi), {1}) + logdet;
+    return {x, logdet};
+  }
+  Tensor log_likelihood(Tensor x) const {  // [batch], nats
+    auto [z, logdet] = (*this)(x);
+    return -0.5 * sum(square(z) + std::log(2 * std::numbers::pi), {1}) + logdet;
   }
   Tensor loss(Tensor x) const {  // negative log-likelihood, bits per dimension
     return -mean(log_likelihood(x)) / (static_cast<double>(x.dim(1)) * std::numbers::ln2);
@@ -65,15 +71,27 @@ GMC_MODEL("flow-realnvp", Config,
           {{"tiny", {}},
            {"base", {.batch = 1024, .x = 784, .h = 1024, .layers = 8, .prepare = "dequantise,range=-2:2"}}})
 (Program& p, const Config& c) {
-  RealNvp net(c);
+  RealNvp net(c), smooth(c);
   p.state(net);
+  if (c.ema > 0) {
+    as_average(smooth);
+    p.state(smooth, "ema");
+  }
 
   p.entry("step", [&] {
     Tensor loss = net.loss(input("x", f32, {c.batch, c.x}));
-    minimize(loss, parameters(net), Adam{.lr = c.lr, .betas = c.betas, .weight_decay = c.wd, .clip = c.clip});
+    minimize(loss, parameters(net),
+             Adam{.lr = schedule::planned(c.lr, {c.warmup, c.decay}),
+                  .betas = c.betas,
+                  .weight_decay = c.wd,
+                  .clip = c.clip,
+                  .accumulate = c.accumulate});
+    if (c.ema > 0) ema(smooth, net, c.ema);
     output("loss", loss);
   });
   p.entry("eval", [&] { output("loss", net.loss(input("x", f32, {c.batch, c.x}))); });
   p.entry("density", [&] { output("log_likelihood", net.log_likelihood(input("x", f32, {c.batch, c.x}))); });
+  p.entry("encode", [&] { output("code", net(input("x", f32, {c.batch, c.x})).first); });
+  p.entry("decode", [&] { output("samples", net.inverse(input("z", f32, {c.batch, c.x}))); });
   p.entry("sample", [&] { output("samples", net.inverse(normal("z", {64, c.x}))); });
 }
