@@ -14,7 +14,9 @@ struct Embedding {
   Parameter weight;
   GMC_PARTS(weight)
 
+  Embedding() = default;  // no layer: `valid` is false
   Embedding(int64_t n, int64_t d, std::source_location made = std::source_location::current());
+  bool valid() const { return weight.valid(); }
   // Ids outside [0, n) are errors of the caller: they are clamped.
   Tensor operator()(At ids) const;
 };
