@@ -53,14 +53,25 @@ protected:
   }
 };
 
+struct Family {
+  const char* model;
+  const char* data;
+  Words set;
+};
+
+class Kill : public Durable, public testing::WithParamInterface<Family> {};
+
 // Each run goes on from what the killed ones left, saves after every step and is killed while it does: the checkpoint
 // is whole every time and never goes back, and its weights are those of a run that nobody disturbed.
-TEST_F(Durable, survives_kills_while_saving) {
+TEST_P(Kill, leaves_a_whole_checkpoint) {
+  const Family& f = GetParam();
+  const bool many = std::string(f.model) == "vae-mlp";
+  if (!many && !long_tests()) GTEST_SKIP() << "GMC_LONG_TESTS is not set";
   const std::string checkpoint = file("out/last.safetensors");
-  const Words train =
-      Words{"train", "vae-mlp", "--data", "glyphs:300", "--checkpoint-every", "1", "-q", "--no-events"} + small;
+  Words train{"train", f.model, "--data", f.data, "--checkpoint-every", "1", "-q", "--no-events"};
+  for (const std::string& field : f.set) train = train + Words{"--set", field};
   fine(train + Words{"--steps", "1", "--out", file("out")});
-  const int kills = long_tests() ? 200 : 8;
+  const int kills = many ? (long_tests() ? 200 : 8) : 20;
   int64_t last = step_of(checkpoint);
   for (int i = 0; i < kills; ++i) {
     kill_after(train + Words{"--steps", "100000000", "--out", file("out"), "--resume", checkpoint}, checkpoint,
@@ -74,12 +85,6 @@ TEST_F(Durable, survives_kills_while_saving) {
   for (const auto& [name, tensor] : files::load_safetensors(checkpoint))
     EXPECT_TRUE(tensor.bytes == whole.at(name).bytes) << name;
 }
-
-struct Family {
-  const char* model;
-  const char* data;
-  Words set;
-};
 
 class Resume : public Durable, public testing::WithParamInterface<Family> {};
 
@@ -102,22 +107,32 @@ TEST_P(Resume, gives_the_same_bits_from_any_step) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Families, Resume,
-    testing::Values(
-        Family{"vae-mlp", "glyphs:300", {"h=24", "z=3", "batch=16", "accumulate=4"}},
-        Family{"vae-conv", "shapes:60", {"c=4", "z=3", "batch=4"}},
-        Family{"gan-mlp", "glyphs:300", {"h=24", "z=3", "batch=16"}},
-        Family{"flow-realnvp", "glyphs:300", {"h=16", "layers=2", "batch=16"}},
-        Family{"ar-gpt", "arithmetic:100", {"batch=2", "t=8", "vocab=13", "d=12", "heads=3", "layers=1", "gen=4"}},
-        Family{"ar-lstm", "arithmetic:100", {"batch=2", "t=8", "vocab=13", "d=12", "layers=1", "gen=4"}},
-        Family{
-            "ar-seq2seq", "reverse", {"batch=2", "t=6", "vocab=13", "d=12", "heads=3", "layers=1", "ff=16", "gen=4"}}),
-    [](const auto& one) {
-      std::string name = one.param.model;
-      std::replace(name.begin(), name.end(), '-', '_');
-      return name;
-    });
+const std::vector<Family>& families() {
+  static const std::vector<Family> all{
+
+      Family{"vae-mlp", "glyphs:300", {"h=24", "z=3", "batch=16", "accumulate=4"}},
+      Family{"vae-conv", "shapes:60", {"c=4", "z=3", "batch=4"}},
+      Family{"gan-mlp", "glyphs:300", {"h=24", "z=3", "batch=16", "paired=true", "gamma=0.1", "ema=0.9", "decay=40"}},
+      Family{"gan-dc", "shapes:60", {"c=2", "z=3", "batch=4", "accumulate=2", "ema=0.9"}},
+      Family{"flow-realnvp", "glyphs:300", {"h=16", "layers=2", "batch=16"}},
+      Family{"flow-glow", "shapes:60", {"steps=1", "h=4", "batch=4", "ema=0.9"}},
+      Family{"diffusion-ddpm",
+             "glyphs:60",
+             {"size=8", "c=8", "batch=2", "ddim=2", "n=2", "classes=10", "prepare=pad=32,pool=4,range=-1:1"}},
+      Family{"ar-gpt", "arithmetic:100", {"batch=2", "t=8", "vocab=13", "d=12", "heads=3", "layers=1", "gen=4"}},
+      Family{"ar-lstm", "arithmetic:100", {"batch=2", "t=8", "vocab=13", "d=12", "layers=1", "gen=4"}},
+      Family{"ar-seq2seq", "reverse", {"batch=2", "t=6", "vocab=13", "d=12", "heads=3", "layers=1", "ff=16", "gen=4"}}};
+  return all;
+}
+
+std::string name_of(const testing::TestParamInfo<Family>& one) {
+  std::string name = one.param.model;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Resume, testing::ValuesIn(families()), name_of);
+INSTANTIATE_TEST_SUITE_P(Families, Kill, testing::ValuesIn(families()), name_of);
 
 }  // namespace
 }  // namespace gmc::test
