@@ -80,30 +80,41 @@ void check_groups(const TensorType& x, const TensorType& w, int64_t groups, int6
 
 int64_t reach(int64_t kernel, int64_t dilation) { return checked_add(checked_mul(kernel - 1, dilation), 1); }
 
-// visit(x index, w index, y index) for every product of the definition, by loops over plain indices.
+// Where each tap of each place lies in an image of x, or -1 outside: [places, kernel].
+List taps_of(const Shape& x, const List& places, const List& kernel, const Sliding& s) {
+  const Shape strides = dense_strides(x);
+  List out;
+  out.reserve(static_cast<size_t>(product(places) * product(kernel)));
+  for (int64_t p = 0; p < product(places); ++p)
+    for (int64_t k = 0; k < product(kernel); ++k) {
+      int64_t place = p, tap = k, sum = 0;
+      bool inside = true;
+      for (size_t j = places.size(); j-- > 0;) {
+        const int64_t at = place % places[j] * s.step[j] + tap % kernel[j] * s.dilation[j] - s.low[j];
+        inside = inside && at >= 0 && at < x[2 + j];
+        sum += at * strides[2 + j];
+        place /= places[j], tap /= kernel[j];
+      }
+      out.push_back(inside ? sum : -1);
+    }
+  return out;
+}
+
+// visit(x index, w index, y index) for every product of the definition, by plain loops.
 template <class Visit>
 void for_each_product(const Shape& x, const Shape& w, const Shape& y, const Sliding& s, int64_t groups, Visit visit) {
-  const size_t spatial = x.size() - 2;
-  const Shape xs = dense_strides(x), ws = dense_strides(w), ys = dense_strides(y);
-  const int64_t outs = w[0] / groups;
-  const List places = spatial_of(y), kernel = spatial_of(w);
+  const List places = spatial_of(y), kernel = spatial_of(w), taps = taps_of(x, places, kernel, s);
+  const int64_t image = product(spatial_of(x)), area = product(places), size = product(kernel), outs = w[0] / groups;
   for (int64_t n = 0; n < y[0]; ++n)
     for (int64_t o = 0; o < y[1]; ++o)
-      for (int64_t p = 0; p < product(places); ++p)
-        for (int64_t c = 0; c < w[1]; ++c)
-          for (int64_t k = 0; k < product(kernel); ++k) {
-            int64_t place = p, tap = k, at_x = n * xs[0] + (o / outs * w[1] + c) * xs[1], at_w = o * ws[0] + c * ws[1],
-                    at_y = n * ys[0] + o * ys[1];
-            bool inside = true;
-            for (size_t j = spatial; j-- > 0;) {
-              const int64_t i = place % places[j], t = tap % kernel[j],
-                            at = i * s.step[j] + t * s.dilation[j] - s.low[j];
-              inside = inside && at >= 0 && at < x[2 + j];
-              at_x += at * xs[2 + j], at_w += t * ws[2 + j], at_y += i * ys[2 + j];
-              place /= places[j], tap /= kernel[j];
-            }
-            if (inside) visit(static_cast<size_t>(at_x), static_cast<size_t>(at_w), static_cast<size_t>(at_y));
-          }
+      for (int64_t p = 0; p < area; ++p)
+        for (int64_t c = 0; c < w[1]; ++c) {
+          const int64_t from = (n * x[1] + o / outs * w[1] + c) * image, weights = (o * w[1] + c) * size;
+          for (int64_t k = 0; k < size; ++k)
+            if (const int64_t tap = taps[static_cast<size_t>(p * size + k)]; tap >= 0)
+              visit(static_cast<size_t>(from + tap), static_cast<size_t>(weights + k),
+                    static_cast<size_t>((n * y[1] + o) * area + p));
+        }
 }
 
 Reference zeros_of(const Node& n) {
