@@ -23,9 +23,10 @@ struct Machine {
   double output_vector = 3;                             // epilogue
   double overlap = 0.4;  // of it, where a micro-kernel is so small that it runs into the next one
   double overlapping_outputs = 12;
-  double call = 30;       // of a micro-kernel
-  double barrier = 4000;  // between packing and computing
-  double tile = 500;      // begin of a parallel tile
+  double call = 30;        // of a micro-kernel
+  double barrier = 4000;   // between packing and computing
+  double shared_line = 6;  // that one core packed and another one reads
+  double tile = 500;       // begin of a parallel tile
 };
 
 double as_double(int64_t x) { return static_cast<double>(x); }
@@ -89,6 +90,7 @@ double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& 
   // A tile packs again for each of its products that has other columns than the one before it.
   const double packings = as_double(t.packs_in_tile ? std::max(t.packings, t.grid_batches) * t.grid_rows : t.packings);
   const double vector = columns.outer == 1 ? machine.copied_vector : machine.transposed_vector;
+  if (t.compute_tiles > 1) total += as_double(t.packed_bytes) / line * machine.shared_line;
   return total + (t.packs_in_tile ? 0 : machine.barrier) + packings * vectors * k * vector;
 }
 
