@@ -134,6 +134,10 @@ TEST_F(Text, of_others_is_refused) {
         "xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz");
   const Words eval = Words{"eval", "ar-lstm", "--weights", weights()} + lstm;
   EXPECT_THAT(refused(1, eval + Words{"--data", "text:" + file("other")}), HasSubstr("another vocabulary"));
+  const Words more =
+      Words{"train", "ar-lstm", "--steps", "1", "--out", file("more"), "-q", "--weights", weights()} + lstm;
+  EXPECT_THAT(refused(1, more + Words{"--data", "text:" + file("other")}), HasSubstr("another vocabulary"));
+  fine(more + Words{"--data", data()});
   EXPECT_THAT(refused(1, eval + Words{"--data", data(), "--set", "vocab=5"}),
               HasSubstr("has 6 symbols, ar-lstm takes 5: --set vocab=6"));
 }

@@ -122,4 +122,13 @@ std::optional<data::Vocabulary> vocabulary_of(const std::string& path) {
   }
 }
 
+void check_vocabulary(const std::string& path, const data::Dataset& data) {
+  const auto there = vocabulary_of(path);
+  if (!there) return;
+  const data::Vocabulary* here = data.vocabulary();
+  if (!here || *here != *there)
+    fail("'{}' was trained with another vocabulary: {} there, {} here", path, there->to_text(),
+         here ? here->to_text() : "none");
+}
+
 }  // namespace gmc::tool

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "compiler/package/session.h"
-#include "runtime/data/vocabulary.h"
+#include "runtime/data/dataset.h"
 #include "runtime/files/safetensors.h"
 #include "tools/gmc/command.h"
 
@@ -34,5 +34,7 @@ void drop_foreign_optimizers(TensorMap& weights, const files::Metadata&, const M
 
 // The vocabulary in a file's metadata, if it has one.
 std::optional<data::Vocabulary> vocabulary_of(const std::string& path);
+// Throws `Error` if it has one and the data have another, or none.
+void check_vocabulary(const std::string& path, const data::Dataset&);
 
 }  // namespace gmc::tool

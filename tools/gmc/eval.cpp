@@ -37,9 +37,7 @@ struct Score {
 class Evaluator {
 public:
   explicit Evaluator(const EvalOptions& o) : o_(o), model_(load(o.model)), data_(load_data(o.data, model_)) {
-    if (const auto v = vocabulary_of(o.weights); v && (!data_->vocabulary() || *v != *data_->vocabulary()))
-      fail("'{}' was trained with another vocabulary: {} there, {} here", o.weights, v->to_text(),
-           data_->vocabulary() ? data_->vocabulary()->to_text() : "none");
+    check_vocabulary(o.weights, *data_);
     std::vector<std::string> entries;
     for (const Entry& e : model_.program->entries())
       for (const char* name : {"eval", "log_weight", "density", "reconstruct", "sample"})

@@ -49,6 +49,7 @@ public:
     slots_ = slots_of(*session_, step_entry_, "step");
     epoch_ = data_->epoch(data::Part::train, slots_);
     if (has_eval_) data_->epoch(data::Part::validate, slots_of(*session_, session_->entry_index("eval"), "eval"));
+    check_vocabulary(o.weights, *data_);
     set_weights(*session_, model_, o.weights, o.run.seed);
     if (!o.resume.empty()) first_step_ = resume_checkpoint(o.resume, *session_, model_, position(0));
     output_ = std::make_unique<TrainOutput>(o.out, o.resume, first_step_, !o.no_events);
