@@ -114,6 +114,10 @@ TEST(OnnxTests, TheToleranceIsThatOfOnnx) {
   EXPECT_NE(onnx::difference(floats({INFINITY}), floats({-INFINITY}), worst), "");
   EXPECT_NE(onnx::difference(floats({1}), floats({NAN}), worst), "");
   EXPECT_EQ(onnx::difference(floats({1}), onnx::host_tensor(f64, {1}, {1}), worst), "expected f32[1], got f64[1]");
+  const auto one_of = [](DType dtype, double v) { return onnx::host_tensor(dtype, {1}, {v}); };
+  EXPECT_EQ(onnx::difference(one_of(bf16, 1), one_of(bf16, 1 + 0x1p-6), worst), "");
+  EXPECT_NE(onnx::difference(one_of(bf16, 1), one_of(bf16, 1 + 3 * 0x1p-7), worst), "");
+  EXPECT_NE(onnx::difference(one_of(f16, 1), one_of(f16, 1 + 0x1p-9), worst), "");
   EXPECT_NE(onnx::difference(onnx::host_tensor(i64, {1}, {1000000}), onnx::host_tensor(i64, {1}, {1000001}), worst),
             "");
 }

@@ -144,6 +144,7 @@ std::string difference(const HostTensor& expected, const HostTensor& got, double
     return fmt::format("expected {}{}, got {}{}", name_of(expected.dtype), to_string(expected.shape),
                        name_of(got.dtype), to_string(got.shape));
   const bool exact = !is_float(expected.dtype);
+  const double relative = expected.dtype == DType::bf16 ? 0x1p-6 : 1e-3;
   if (exact && expected.bytes == got.bytes) return {};
   const std::vector<double> want = numbers_of(expected), have = numbers_of(got);
   size_t wrong = 0, first = 0;
@@ -151,7 +152,7 @@ std::string difference(const HostTensor& expected, const HostTensor& got, double
     const double w = want[i], h = have[i];
     bool fits = w == h || (std::isnan(w) && std::isnan(h));
     if (!fits && !exact && std::isfinite(w) && std::isfinite(h)) {
-      const double error = std::fabs(h - w) / (1e-7 + 1e-3 * std::fabs(w));
+      const double error = std::fabs(h - w) / (1e-7 + relative * std::fabs(w));
       worst = std::max(worst, error);
       fits = error <= 1;
     }
