@@ -1,53 +1,22 @@
 // Malformed models: refused with the field, and the offset where the encoding is broken; nothing else happens.
-#include "tools/onnx/import.h"
+#include "tests/onnx/wire.h"
 
 #include "runtime/files/reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <span>
 #include <string>
 
 namespace gmc::test {
 namespace {
 
 using testing::HasSubstr;
+using namespace wire;
 
-// Protocol buffers by hand: a field with a number, and one with bytes.
-std::string varint(uint64_t v) {
-  std::string out;
-  for (; v >= 0x80; v >>= 7) out += static_cast<char>((v & 0x7f) | 0x80);
-  return out + static_cast<char>(v);
-}
-std::string number(int field, uint64_t v) { return varint(static_cast<uint64_t>(field) << 3) + varint(v); }
-std::string bytes(int field, const std::string& v) {
-  return varint((static_cast<uint64_t>(field) << 3) | 2) + varint(v.size()) + v;
-}
-
-std::string model(const std::string& graph) {
-  return number(1, 8) + bytes(7, graph) + bytes(8, bytes(1, "") + number(2, 17));
-}
-std::string dims(const std::vector<uint64_t>& extents) {
-  std::string out;
-  for (const uint64_t e : extents) out += bytes(1, number(1, e));
-  return out;
-}
-// A float tensor that goes in or out.
-std::string value(const std::string& name, const std::vector<uint64_t>& extents, uint64_t element = 1) {
-  return bytes(1, name) + bytes(2, bytes(1, number(1, element) + bytes(2, dims(extents))));
-}
-std::string node(const std::string& op, const std::vector<std::string>& inputs, const std::string& output,
-                 const std::string& attributes = "") {
-  std::string out;
-  for (const std::string& i : inputs) out += bytes(1, i);
-  return out + bytes(2, output) + bytes(3, "the node") + bytes(4, op) + attributes;
-}
 std::string simple(const std::string& nodes, const std::string& initializers = "") {
   return model(nodes + bytes(2, "g") + initializers + bytes(11, value("x", {2, 3})) + bytes(12, value("y", {2, 3})));
 }
-
-onnx::Model read(const std::string& file) { return onnx::read(std::as_bytes(std::span(file))); }
 
 std::string refusal(const std::string& file) {
   try {

@@ -46,6 +46,8 @@ Var log_softmax(Var x, int64_t axis);
 Var product(Var a, Var b);
 // The convolution that the node describes, of these operands.
 Var convolution(Call&, Var x, Var weights);
+// An attribute of `count` numbers, each `otherwise` if it is not given; throws `Error` for one below `least`.
+std::vector<int64_t> list_of(Call&, const char* name, size_t count, int64_t otherwise, int64_t least);
 // Throws `Unsupported` for a table of more elements than the importer makes.
 void check_table(int64_t rows, int64_t columns);
 int64_t product_of(const Shape&, size_t from, size_t to);

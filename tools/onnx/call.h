@@ -84,6 +84,8 @@ struct Row {
 // The operators of ONNX's own domain, by family.
 std::span<const Row> elementwise_rows();
 std::span<const Row> movement_rows();
+std::span<const Row> constant_rows();
+std::span<const Row> index_rows();
 std::span<const Row> reduction_rows();
 std::span<const Row> nn_rows();
 std::span<const Row> norm_rows();
@@ -95,8 +97,12 @@ std::span<const Row> einsum_rows();
 std::span<const Row> search_rows();
 std::span<const Row> signal_rows();
 std::span<const Row> grid_rows();
-// Those of ai.onnx.preview.training.
+std::span<const Row> attention_rows();
+std::span<const Row> state_rows();
+// Those of ai.onnx.preview.training, ai.onnx.preview and ai.onnx.ml.
 std::span<const Row> train_rows();
+std::span<const Row> preview_rows();
+std::span<const Row> learning_rows();
 
 // Null for an operator without a handler.
 Handler handler_of(const std::string& domain, const std::string& op);

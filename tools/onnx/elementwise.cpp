@@ -54,8 +54,8 @@ std::vector<Value> modulo(Call& c) {
   const Var a = c[0], b = c[1];
   const bool as_in_c = c.integer("fmod", 0) != 0;
   if (is_float(a.type().dtype)) {
-    if (!as_in_c) fail("attribute 'fmod' has to be 1 for floating operands");
-    return one(apply_named("fmod", {a, b}));
+    if (!as_in_c && c.version < 28) fail("attribute 'fmod' has to be 1 for floating operands until opset 27");
+    return one(apply_named(as_in_c ? "fmod" : "mod", {a, b}));
   }
   const Var rest = a - (a / b) * b;  // of the sign of a
   if (as_in_c) return one(rest);
@@ -94,6 +94,18 @@ DType target(Call& c) {
 }
 
 std::vector<Value> cast_to(Call& c) { return one(cast(c[0], target(c))); }
+// The same bits as another type, where that is arithmetic: no op of gmc sees the bits of a floating number.
+std::vector<Value> bit_cast(Call& c) {
+  const DType from = c[0].type().dtype, to = target(c);
+  if (from == to) return one(c[0]);
+  if (size_of(from) != size_of(to)) fail("{} and {} differ in size", name_of(from), name_of(to));
+  const bool small = from == DType::boolean || from == DType::i8 || from == DType::u8;
+  if (!small || to == DType::boolean) unsupported("the bits of {} as {}", name_of(from), name_of(to));
+  const Var x = cast(c[0], DType::i32);
+  if (to == DType::u8) return one(cast(apply_named("bit_and", {x, number_like(x, 255)}), to));
+  return one(cast(select(less(number_like(x, 127), x), x - 256.0, x), to));
+}
+
 std::vector<Value> cast_like(Call& c) { return one(cast(c[0], c[1].type().dtype)); }
 
 template <Var (*compare)(Var, Var)>
@@ -170,7 +182,13 @@ std::vector<Value> gelu(Call& c) {
   return unary(c, approximate == "none" ? "gelu" : "gelu_tanh");
 }
 std::vector<Value> mish(Call& c) { return one(c[0] * apply_named("tanh", {apply_named("softplus", {c[0]})})); }
-std::vector<Value> swish(Call& c) { return one(c[0] * apply_named("sigmoid", {c[0] * c.number("alpha", 1)})); }
+Var swish_of(Call& c) { return c[0] * apply_named("sigmoid", {c[0] * c.number("alpha", 1)}); }
+std::vector<Value> swish(Call& c) { return one(swish_of(c)); }
+std::vector<Value> swiglu(Call& c) {
+  if (c[1].shape() != c[0].shape())
+    fail("the gate {} and the value {} differ", to_string(c[0].shape()), to_string(c[1].shape()));
+  return one(swish_of(c) * c[1]);
+}
 std::vector<Value> shrink(Call& c) {
   const Var x = c[0];
   const double bias = c.number("bias", 0), lambda = c.number("lambd", 0.5);
@@ -221,6 +239,7 @@ constexpr Row rows[] = {
     {"Atan", GMC_UNARY("atan")},
     {"Atanh", GMC_UNARY("atanh")},
     {"Bernoulli", random},
+    {"BitCast", bit_cast},
     {"BitShift", shift},
     {"BitwiseAnd", GMC_NAMED("bit_and")},
     {"BitwiseNot", bitwise_not},
@@ -283,6 +302,7 @@ constexpr Row rows[] = {
     {"Sqrt", GMC_UNARY("sqrt")},
     {"Sub", GMC_BINARY(-)},
     {"Sum", fold<sum_of>},
+    {"SwiGLU", swiglu},
     {"Swish", swish},
     {"Tan", GMC_UNARY("tan")},
     {"Tanh", GMC_UNARY("tanh")},

@@ -206,8 +206,99 @@ std::vector<Value> roi_align(Call& c) {
   return one(sum / static_cast<double>(ratio * ratio));
 }
 
+// A convolution that reads between elements, at places that operand 2 shifts: [N, groups * kernel.. * rank, windows..]
+// (Dai et al. 2017; with factors of what is read, Zhu et al. 2019). Outside there are zeros.
+std::vector<Value> deformable_convolution(Call& c) {
+  const Shape xs = c[0].shape(), ws = c[1].shape(), os = c[2].shape();
+  const size_t rank = xs.size() < 3 ? 0 : xs.size() - 2;
+  if (rank < 1 || rank > 3 || ws.size() != xs.size() || os.size() != xs.size() || os[0] != xs[0])
+    fail("weights {} and offsets {} for {}", to_string(ws), to_string(os), to_string(xs));
+  const auto n = static_cast<int64_t>(rank);
+  const int64_t groups = c.integer("group", 1), sets = c.integer("offset_group", 1);
+  if (groups < 1 || xs[1] != ws[1] * groups || ws[0] % groups != 0)
+    fail("weights {} in {} groups for {}", to_string(ws), groups, to_string(xs));
+  const Shape kernel(ws.begin() + 2, ws.end()), extents(xs.begin() + 2, xs.end()), count(os.begin() + 2, os.end());
+  const int64_t area = element_count(kernel);
+  if (sets < 1 || xs[1] % sets != 0 || area < 1 || os[1] != checked_mul(sets, area) * n)
+    fail("offsets {} in {} groups for {}", to_string(os), sets, to_string(xs));
+  if (c.find("kernel_shape") && c.integers("kernel_shape") != kernel)
+    fail("attribute 'kernel_shape' is {}, the weights are {}", to_string(c.integers("kernel_shape")), to_string(ws));
+  const List stride = list_of(c, "strides", rank, 1, 1), dilation = list_of(c, "dilations", rank, 1, 1),
+             pads = list_of(c, "pads", 2 * rank, 0, 0);
+  for (size_t d = 0; d < rank; ++d) {
+    const int64_t room = extents[d] + pads[d] + pads[d + rank] - checked_mul(kernel[d] - 1, dilation[d]) - 1;
+    if (room < 0 || room / stride[d] + 1 != count[d]) fail("offsets {} for {}", to_string(os), to_string(xs));
+  }
+  // Of the places: [N, sets, area, windows..]; of what is read: channels of a set behind the sets.
+  const DType dtype = c[0].type().dtype, wide = dtype == DType::f64 ? dtype : DType::f32;
+  Shape grid{xs[0], sets, area}, space{xs[0], sets, xs[1] / sets, area}, shifts{xs[0], sets, area, n};
+  for (Shape* shape : {&grid, &space, &shifts}) shape->insert(shape->end(), count.begin(), count.end());
+  List spread_dims{0, 1, 3};
+  for (int64_t i = 0; i < n; ++i) spread_dims.push_back(4 + i);
+  const auto spread = [&](Var v) { return graph::broadcast(graph::broadcast_to(v, grid), space, spread_dims); };
+  const Var offsets = cast(graph::reshape(c[2], shifts), wide);
+  std::vector<Var> whole, fraction;
+  int64_t inner = area;
+  for (size_t d = 0; d < rank; ++d) {
+    inner /= kernel[d];
+    std::vector<double> taps;
+    for (int64_t k = 0; k < area; ++k)
+      taps.push_back(static_cast<double>(k / inner % kernel[d] * dilation[d] - pads[d]));
+    const auto axis = static_cast<int64_t>(d);
+    const Var window = along(iota(c.graph(), count[d], wide), 3 + axis, 3 + n) * static_cast<double>(stride[d]);
+    const Var tap = along(c.constant(host_tensor(wide, {area}, taps)), 2, 3 + n);
+    const Var p = squeezed(graph::slice(offsets, 3, axis, axis + 1), 3) + (window + tap);
+    whole.push_back(floor_of(p));
+    fraction.push_back(p - whole.back());
+  }
+  Shape apart{xs[0], sets, xs[1] / sets};
+  apart.insert(apart.end(), extents.begin(), extents.end());
+  const Var x = cast(graph::reshape(c[0], apart), wide);
+  List axes, dims{0, 1, 2};
+  for (int64_t d = 0; d < n; ++d) {
+    axes.push_back(3 + d);
+    dims.push_back(-1);
+  }
+  Var read;
+  for (int64_t corner = 0; corner < (int64_t{1} << rank); ++corner) {
+    std::vector<Var> indices;
+    Var weight, inside;
+    for (size_t d = 0; d < rank; ++d) {
+      const bool upper = (corner >> d & 1) != 0;
+      const Var p = upper ? whole[d] + 1.0 : whole[d], share = upper ? fraction[d] : 1.0 - fraction[d];
+      const Var last = number_like(p, static_cast<double>(extents[d] - 1)), zero = number_like(p, 0);
+      const Var here = both(less_or_equal(zero, p), less_or_equal(p, last));
+      inside = inside.valid() ? both(inside, here) : here;
+      weight = weight.valid() ? weight * share : share;
+      indices.push_back(spread(cast(maximum(minimum(p, last), zero), DType::i64)));
+    }
+    const Var value = graph::gather(x, indices, axes, dims);
+    const Var term = value * spread(select(inside, weight, number_like(weight, 0)));
+    read = read.valid() ? read + term : term;
+  }
+  if (c.has(4)) {
+    if (element_count(c[4].shape()) != element_count(grid)) fail("factors {}", to_string(c[4].shape()));
+    read = read * spread(cast(graph::reshape(c[4], grid), wide));
+  }
+  // A product with the weights: [G, M/G, C/G * area] x [G, C/G * area, N * windows]
+  const int64_t depth = ws[1] * area, places = element_count(count);
+  const Var columns = graph::transpose(graph::reshape(read, {xs[0], groups, depth, places}), {1, 2, 0, 3});
+  const Var weights = graph::reshape(cast(c[1], wide), {groups, ws[0] / groups, depth});
+  Var out = graph::matmul(weights, graph::reshape(columns, {groups, depth, xs[0] * places}));
+  out = graph::transpose(graph::reshape(out, {ws[0], xs[0], places}), {1, 0, 2});
+  Shape to{xs[0], ws[0]};
+  to.insert(to.end(), count.begin(), count.end());
+  out = graph::reshape(out, to);
+  if (c.has(3)) {
+    if (c[3].shape() != Shape{ws[0]}) fail("a bias {} for {}", to_string(c[3].shape()), to_string(to));
+    out = out + cast(along(c[3], 1, n + 2), wide);
+  }
+  return one(cast(out, dtype));
+}
+
 constexpr Row rows[] = {
     {"AffineGrid", affine_grid},
+    {"DeformConv", deformable_convolution},
     {"GridSample", grid_sample},
     {"RoiAlign", roi_align},
 };

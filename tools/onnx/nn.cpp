@@ -42,14 +42,6 @@ struct Grid {
   }
 };
 
-List list_of(Call& c, const char* name, size_t count, int64_t otherwise, int64_t least) {
-  List out = c.integers(name, List(count, otherwise));
-  if (out.size() != count) fail("attribute '{}' has {} numbers, expected {}", name, out.size(), count);
-  for (const int64_t v : out)
-    if (v < least || v > most) fail("attribute '{}' holds {}", name, v);
-  return out;
-}
-
 // `extents`: spatial ones of the operand. `round_up`: a last window that does not fit is taken if it begins inside.
 Grid grid_of(Call& c, const Shape& extents, const List& kernel, bool round_up = false) {
   const size_t rank = extents.size();
@@ -417,6 +409,14 @@ constexpr Row rows[] = {
 };
 
 }  // namespace
+
+List list_of(Call& c, const char* name, size_t count, int64_t otherwise, int64_t least) {
+  List out = c.integers(name, List(count, otherwise));
+  if (out.size() != count) fail("attribute '{}' has {} numbers, expected {}", name, out.size(), count);
+  for (const int64_t v : out)
+    if (v < least || v > most) fail("attribute '{}' holds {}", name, v);
+  return out;
+}
 
 Var convolution(Call& c, Var x, Var weights) {
   const Grid g = grid_of(c, spatial(x.shape()), kernel_of(c, weights));

@@ -52,6 +52,27 @@ Var transform(Call& c, Var x, int64_t length, bool inverse, bool one_sided) {
   return concat({unsqueezed(re, rank - 1), unsqueezed(im, rank - 1)}, rank - 1);
 }
 
+// [.., bins, 2] -> [.., length, 1]: the real signal whose spectrum begins with these bins. The others are the
+// conjugates of these, so all but the first and the middle one count twice.
+Var real_signal(Call& c, Var x, int64_t length) {
+  const int64_t rank = std::ssize(x.shape()), bins = length / 2 + 1;
+  if (x.shape().back() != 2) fail("expected complex numbers in the last dimension, got {}", to_string(x.shape()));
+  if (length < 1) fail("a transform of length {}", length);
+  if (length > longest) unsupported("a transform of length {}", length);
+  const auto d = static_cast<size_t>(rank - 2);
+  std::vector<int64_t> low(static_cast<size_t>(rank), 0), high = low;
+  high[d] = bins - x.shape()[d];
+  if (high[d] != 0) x = graph::pad(x, low, high);
+  const DType dtype = x.type().dtype;
+  std::vector<double> times;
+  for (int64_t k = 0; k < bins; ++k) times.push_back(k == 0 || 2 * k == length ? 1 : 2);
+  const Var twice = along(c.constant(host_tensor(dtype, {bins}, times)), 0, 2);
+  const auto part = [&](int64_t i) { return squeezed(graph::slice(x, rank - 1, i, i + 1), rank - 1); };
+  const Var sum = product(part(0), twice * waves(c, bins, length, length, false, dtype)) -
+                  product(part(1), twice * waves(c, bins, length, length, true, dtype));
+  return unsqueezed(sum / static_cast<double>(length), rank - 1);
+}
+
 std::vector<Value> fourier(Call& c) {
   const int64_t rank = c.rank(0);
   if (rank < 2) fail("expected at least 2 dimensions, got {}", to_string(c[0].shape()));
@@ -59,12 +80,14 @@ std::vector<Value> fourier(Call& c) {
   const int64_t axis = c.axis_in(named, rank);
   if (axis == rank - 1) fail("axis {} holds the parts of complex numbers", named);
   const bool inverse = c.integer("inverse", 0) != 0, one_sided = c.integer("onesided", 0) != 0;
-  if (inverse && one_sided) unsupported("the inverse of a one-sided transform");
-  if (one_sided && c[0].shape().back() != 1) fail("a one-sided transform of complex numbers");
-  const int64_t length = c.has(1) ? c.integer(1) : c[0].shape()[static_cast<size_t>(axis)];
+  const bool to_real = inverse && one_sided;
+  if (one_sided && !inverse && c[0].shape().back() != 1) fail("a one-sided transform of complex numbers");
+  const int64_t extent = c[0].shape()[static_cast<size_t>(axis)];
+  const int64_t length = c.has(1) ? c.integer(1) : to_real ? 2 * (extent - 1) : extent;
   std::vector<int64_t> swap(static_cast<size_t>(rank));
   for (int64_t i = 0; i < rank; ++i) swap[static_cast<size_t>(i)] = i == axis ? rank - 2 : i == rank - 2 ? axis : i;
-  const Var out = transform(c, graph::transpose(c[0], swap), length, inverse, one_sided);
+  const Var x = graph::transpose(c[0], swap);
+  const Var out = to_real ? real_signal(c, x, length) : transform(c, x, length, inverse, one_sided);
   return one(graph::transpose(out, swap));
 }
 
