@@ -97,6 +97,7 @@ std::span<const Row> einsum_rows();
 std::span<const Row> search_rows();
 std::span<const Row> signal_rows();
 std::span<const Row> grid_rows();
+std::span<const Row> deform_rows();
 std::span<const Row> attention_rows();
 std::span<const Row> state_rows();
 // Those of ai.onnx.preview.training, ai.onnx.preview and ai.onnx.ml.

@@ -21,7 +21,7 @@ Handler handler_of(const std::string& domain, const std::string& op) {
   static const Table own =
       table_of({elementwise_rows(), movement_rows(), reduction_rows(), nn_rows(), norm_rows(), resample_rows(),
                 rnn_rows(), control_rows(), quantize_rows(), einsum_rows(), search_rows(), signal_rows(), grid_rows(),
-                attention_rows(), state_rows(), constant_rows(), index_rows()});
+                deform_rows(), attention_rows(), state_rows(), constant_rows(), index_rows()});
   static const Table training = table_of({train_rows()}), preview = table_of({preview_rows()}),
                      learning = table_of({learning_rows()});
   const auto table = [&]() -> const Table* {
