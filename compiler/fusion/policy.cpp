@@ -141,6 +141,35 @@ PlanKernel PlanBuilder::joined(int a, int b) const {
   return out;
 }
 
+double PlanBuilder::added_work(const Merge& m) const {
+  constexpr double across = 4;  // additions in the time of reading an element against the grain
+  const auto more = [&](const std::vector<int>& region) {
+    const auto space = [&](int op) -> const Shape& { return view_.ops()[static_cast<size_t>(op)].index_space; };
+    int widest = region[0];
+    for (int op : region) {
+      if (element_count(space(op)) > element_count(space(widest))) widest = op;
+      if (view_.ops()[static_cast<size_t>(op)].category != Category::matmul) continue;
+      widest = op;
+      break;
+    }
+    const Shape& domain = space(widest);
+    if (domain.empty()) return 0.0;
+    double sum = 0;
+    for (int op : region) {
+      const Op& o = view_.ops()[static_cast<size_t>(op)];
+      const auto of_domain = static_cast<double>(element_count(domain)),
+                 own = static_cast<double>(element_count(o.index_space));
+      if (o.index_space.empty() || o.index_space.back() == 1) continue;
+      if (o.index_space.back() == domain.back())
+        sum += std::max(0.0, of_domain - own) * view_.node(op).op->cost;
+      else if (own == of_domain)
+        sum += own * across;
+    }
+    return sum;
+  };
+  return more(joined(m.a, m.b).regions[0]) - more(kernel(m.a).regions[0]) - more(kernel(m.b).regions[0]);
+}
+
 // A merge that might be legal, from what costs little to find out.
 std::optional<Merge> PlanBuilder::propose(int a, int b, bool horizontal) const {
   const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];

@@ -32,6 +32,9 @@ public:
   std::vector<int> kernels() const;
   const PlanKernel& kernel(int handle) const { return slots_[static_cast<size_t>(handle)].kernel; }
   bool has_product(int handle) const { return slots_[static_cast<size_t>(handle)].has_product; }
+  // The work by which a kernel of these two in one region exceeds theirs, by cost: an op that varies along the columns
+  // but not along the rows is evaluated anew in each row, and one that lies across the space reads against the grain.
+  double added_work(const Merge&) const;
   // Ops of all regions, by cost.
   double work(int handle) const { return slots_[static_cast<size_t>(handle)].work; }
 

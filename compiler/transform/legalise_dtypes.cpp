@@ -2,7 +2,6 @@
 #include "compiler/transform/pass.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace gmc::transform {
 namespace {
@@ -41,37 +40,11 @@ Replacements in_f32(const graph::Node& node, std::span<const Var> inputs) {
   return results;
 }
 
-// Generated products are f32; those of other dtypes are sums over a dimension of their own.
-Replacements as_sum(const graph::Node& node, std::span<const Var> inputs) {
-  const DType dtype = node.types[0].dtype;
-  if (node.op->category != Category::matmul || dtype == f32) return {};
-  const auto rank = static_cast<int64_t>(node.types[0].shape.size());
-  std::vector<int64_t> left, right;
-  for (int64_t d = 0; d + 2 < rank; ++d) left.push_back(d), right.push_back(d);
-  const bool ta = node.flag("transpose_a"), tb = node.flag("transpose_b");
-  const Shape& out = node.types[0].shape;
-  const Shape a = inputs[0].shape();
-  Shape space = out;  // [.., m, n, k]
-  space.push_back(a[static_cast<size_t>(ta ? rank - 2 : rank - 1)]);
-  // Dimensions of the space that the last two of an operand are, in ascending order after a transpose.
-  const auto swap_last = [](const Var& v) {
-    std::vector<int64_t> perm(v.shape().size());
-    std::iota(perm.begin(), perm.end(), 0);
-    std::swap(perm[perm.size() - 2], perm[perm.size() - 1]);
-    return transpose(v, perm);
-  };
-  const Var x = ta ? swap_last(inputs[0]) : inputs[0], y = tb ? inputs[1] : swap_last(inputs[1]);
-  left.insert(left.end(), {rank - 2, rank});
-  right.insert(right.end(), {rank - 1, rank});
-  return {sum(broadcast(x, space, left) * broadcast(y, space, right), {rank})};
-}
-
 }  // namespace
 
 Graph legalise_dtypes(const Graph& from) {
-  const Graph g =
-      rebuild(from, [](Graph&, const graph::Node& node, std::span<const Var> inputs) { return in_f32(node, inputs); });
-  return rebuild(g, [](Graph&, const graph::Node& node, std::span<const Var> inputs) { return as_sum(node, inputs); });
+  return rebuild(from,
+                 [](Graph&, const graph::Node& node, std::span<const Var> inputs) { return in_f32(node, inputs); });
 }
 
 }  // namespace gmc::transform

@@ -17,7 +17,8 @@ Graph merge_loops(const Graph&);              // loops that go through the same 
 Graph expand_composites(const Graph&);        // composites become primitives
 Graph simplify(const Graph&);                 // the rewrites that hang on the ops, to a fixed point
 Graph fold_constants(const Graph&);           // ops on constants, in f64, rounded once where they are used
-Graph legalise_dtypes(const Graph&);          // halves are computed in f32; products of other dtypes become sums
+Graph legalise_dtypes(const Graph&);          // halves are computed in f32
+Graph products_to_sums(const Graph&);         // products of other dtypes, and of one row
 Graph hoist_invariants(const Graph&);         // what does not change from trip to trip leaves its loop
 Graph canonicalise_reductions(const Graph&);  // reductions over the last dimension, all but the last, or all
 Graph sink_reshapes(const Graph&);            // what follows the reshape of a product moves in front of it
