@@ -4,38 +4,38 @@
 #include "compiler/codegen/target.h"
 #include "compiler/kernel/kernel.h"
 
-#include <map>
 #include <string>
 #include <vector>
 
 namespace gmc::codegen {
 
-struct KernelSource {
-  const kernel::Kernel* kernel;
-  std::string symbol;
-};
-
-struct Phase {
+// What running a kernel, or a phase of it, takes: functions that are called one after the other, each for all its
+// tiles.
+struct TileFunction {
   std::string symbol;
   int64_t tiles = 0;
 };
-
 struct KernelCode {
-  std::string object;  // the same bytes for JIT and AOT
-  std::vector<Phase> phases;
-  int64_t scratch_bytes = 0;      // per worker
+  std::vector<TileFunction> functions;
+  int64_t scratch_bytes = 0;  // per worker
+};
+
+struct ObjectCode {
+  std::string name;
+  std::string bytes;              // the same for JIT and AOT
   std::string llvm_ir, assembly;  // when asked for
+};
+
+struct Code {
+  std::vector<KernelCode> kernels;  // in the order given
+  std::vector<ObjectCode> objects;  // each function is in one of them
 };
 
 // Adds the temporaries that the target's code for the kernel needs, after its parameters; returns how many.
 int prepare(kernel::Kernel&, const Target&);
 
-// A symbol that is a function of the kernel's text (names aside): equal kernels share their code. Contains no text of
-// the user's.
-std::string symbol_of(const kernel::Kernel&);
-
-// Compiles each symbol once, with `jobs` threads (0: one a CPU).
-std::map<std::string, KernelCode> compile_kernels(const std::vector<KernelSource>&, const Target&, int jobs,
-                                                  bool keep_text);
+// Compiles the kernels with `jobs` threads (0: one a CPU). Equal phases share their function, whose symbol is a hash of
+// what it does; phases that are alike share an object. The objects depend on the kernels and the target only.
+Code compile_kernels(const std::vector<const kernel::Kernel*>&, const Target&, int jobs, bool keep_text);
 
 }  // namespace gmc::codegen

@@ -139,6 +139,7 @@ const Function* function_named(std::string_view);
 
 // Text form, and back. verify() throws `Error` naming kernel, instruction and rule.
 std::string print(const Kernel&);
+std::string print(const Region&);
 Kernel parse(std::string_view);
 void verify(const Kernel&);
 

@@ -222,6 +222,21 @@ Instruction parse_value(Words& words) {
 
 }  // namespace
 
+std::string print(const Region& r) {
+  std::string out =
+      fmt::format("region extents [{}] tile [{},{}]\n", fmt::join(r.extents, ","), r.tile_rows, r.tile_columns);
+  if (const auto& p = r.product) {
+    out += fmt::format("product a {} b {} packed {} k {} lda {} ldb {} transpose {} {}", p->a, p->b, p->packed, p->k,
+                       p->lda, p->ldb, p->transpose_a ? 1 : 0, p->transpose_b ? 1 : 0);
+    const bool plain = p->at_a == Access{} && p->at_b == Access{} && !p->unfolded;
+    if (!plain) out += fmt::format(" at {} {}", print(p->at_a), print(p->at_b));
+    if (p->unfolded) out += fmt::format(" k {} n {}", print(p->unfolded->k), print(p->unfolded->n));
+    out += "\n";
+  }
+  for (size_t i = 0; i < r.body.size(); ++i) out += print(r.body[i], i) + "\n";
+  return out;
+}
+
 std::string print(const Kernel& kernel) {
   std::string out = fmt::format("kernel {}\n", kernel.name);
   for (size_t i = 0; i < kernel.parameters.size(); ++i) {
@@ -230,18 +245,7 @@ std::string print(const Kernel& kernel) {
   }
   for (const Phase& phase : kernel.phases) {
     out += "phase\n";
-    for (const Region& r : phase.regions) {
-      out += fmt::format("region extents [{}] tile [{},{}]\n", fmt::join(r.extents, ","), r.tile_rows, r.tile_columns);
-      if (const auto& p = r.product) {
-        out += fmt::format("product a {} b {} packed {} k {} lda {} ldb {} transpose {} {}", p->a, p->b, p->packed,
-                           p->k, p->lda, p->ldb, p->transpose_a ? 1 : 0, p->transpose_b ? 1 : 0);
-        const bool plain = p->at_a == Access{} && p->at_b == Access{} && !p->unfolded;
-        if (!plain) out += fmt::format(" at {} {}", print(p->at_a), print(p->at_b));
-        if (p->unfolded) out += fmt::format(" k {} n {}", print(p->unfolded->k), print(p->unfolded->n));
-        out += "\n";
-      }
-      for (size_t i = 0; i < r.body.size(); ++i) out += print(r.body[i], i) + "\n";
-    }
+    for (const Region& region : phase.regions) out += print(region);
   }
   return out;
 }

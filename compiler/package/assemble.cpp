@@ -19,9 +19,8 @@ using graph::Value;
 class EntryAssembler {
 public:
   EntryAssembler(const Source& source, const CompiledEntry& entry, const std::map<std::string, uint32_t>& states,
-                 Assembly& assembly)
-      : source_(source), entry_(entry), graph_(*entry.graph), states_(states), assembly_(assembly),
-        writer_(assembly.writer), schedule_(assembly.writer) {}
+                 PackageWriter& writer)
+      : source_(source), entry_(entry), graph_(*entry.graph), states_(states), writer_(writer), schedule_(writer) {}
 
   // Returns the bytes of the arena.
   int64_t run() {
@@ -32,7 +31,7 @@ public:
     for (const graph::Output& o : graph_.outputs())
       if (o.is_state) updates_.push_back({graph_.find_input(o.name), o.value, state(o.name)});
     entry.first_step = writer_.step_count();
-    Block(assembly_, schedule_, entry_).run(inputs_, outputs_, updates_);
+    Block(writer_, schedule_, entry_).run(inputs_, outputs_, updates_);
     const int64_t arena = schedule_.write();
     entry.step_count = writer_.step_count() - entry.first_step;
     writer_.add_entry(entry);
@@ -85,7 +84,6 @@ private:
   const CompiledEntry& entry_;
   const graph::Graph& graph_;
   const std::map<std::string, uint32_t>& states_;
-  Assembly& assembly_;
   PackageWriter& writer_;
   Schedule schedule_;
   std::map<Value, int> inputs_;
@@ -109,9 +107,8 @@ void describe(const CompiledEntry& entry, std::string& plans) {
 
 }  // namespace
 
-void assemble(const Source& source, const std::map<std::string, codegen::KernelCode>& code, Compiled& out) {
+void assemble(const Source& source, Compiled& out) {
   PackageWriter writer;
-  Assembly assembly{code, writer};
   writer.header.name = writer.add_string(source.name);
   writer.header.config = writer.add_string(source.config);
   writer.header.isa = out.target.isa;
@@ -122,7 +119,7 @@ void assemble(const Source& source, const std::map<std::string, codegen::KernelC
                                           (s.is_training ? uint32_t{execute::state_training} : 0));
   std::string plans;
   for (CompiledEntry& entry : out.entries) {
-    entry.arena_bytes = EntryAssembler(source, entry, states, assembly).run();
+    entry.arena_bytes = EntryAssembler(source, entry, states, writer).run();
     writer.header.arena_bytes = std::max(writer.header.arena_bytes, static_cast<uint64_t>(entry.arena_bytes));
     describe(entry, plans);
   }

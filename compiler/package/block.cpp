@@ -66,7 +66,7 @@ void Block::place_tables() {
     const graph::Node& n = graph_.nodes()[i];
     if (n.op->category == Category::literal)
       places_[{static_cast<int32_t>(i), 0}] =
-          schedule_.constant(assembly_.writer.add_constant(bytes_of(n.types[0].dtype, n.numbers("values"))));
+          schedule_.constant(writer_.add_constant(bytes_of(n.types[0].dtype, n.numbers("values"))));
   }
 }
 
@@ -159,7 +159,7 @@ void Block::place_carries() {
 
 execute::Step Block::named(const lower::Step& step) {
   execute::Step out{};
-  out.name = assembly_.writer.add_string(step.kernel.name);
+  out.name = writer_.add_string(step.kernel.name);
   out.serial = step.work < serial_work ? 1 : 0;
   return out;
 }
@@ -181,14 +181,14 @@ void Block::emit(const lower::Step& step) {
 }
 
 void Block::emit_kernel(const lower::Step& step, const std::vector<int>& operands) {
-  const codegen::KernelCode& code = assembly_.code.at(entry_.kernels[next_kernel_++].symbol);
+  const codegen::KernelCode& code = entry_.kernels[next_kernel_++].code;
   if (only_reshapes(step) && operands[0] == operands[1]) return;
-  for (const codegen::Phase& phase : code.phases) {
-    if (phase.tiles == 0) continue;
+  for (const codegen::TileFunction& function : code.functions) {
+    if (function.tiles == 0) continue;
     execute::Step out = named(step);
     out.kind = execute::StepKind::launch;
-    out.function = assembly_.writer.add_function(phase.symbol);
-    out.tiles = static_cast<uint64_t>(phase.tiles);
+    out.function = writer_.add_function(function.symbol);
+    out.tiles = static_cast<uint64_t>(function.tiles);
     schedule_.add(out, operands);
   }
   reserve_scratch(code.scratch_bytes);
@@ -198,11 +198,11 @@ void Block::emit_routine(const lower::Step& step, std::vector<int> operands) {
   const graph::Routine& routine = step.routine;
   if (routine.tiles == 0) return;
   const auto* parameters = reinterpret_cast<const char*>(routine.parameters.data());
-  operands.insert(operands.begin(), schedule_.constant(assembly_.writer.add_constant(
-                                        {parameters, routine.parameters.size() * sizeof(int64_t)})));
+  operands.insert(operands.begin(),
+                  schedule_.constant(writer_.add_constant({parameters, routine.parameters.size() * sizeof(int64_t)})));
   execute::Step out = named(step);
   out.kind = execute::StepKind::launch;
-  out.function = assembly_.writer.add_function(routine.symbol);
+  out.function = writer_.add_function(routine.symbol);
   out.tiles = static_cast<uint64_t>(routine.tiles);
   schedule_.add(out, std::move(operands));
   reserve_scratch(routine.scratch_bytes);
@@ -222,7 +222,7 @@ void Block::emit_library(const lower::Step& step, const std::vector<int>& operan
 }
 
 void Block::reserve_scratch(int64_t bytes) {
-  execute::Package& header = assembly_.writer.header;
+  execute::Package& header = writer_.header;
   header.scratch_bytes = std::max(header.scratch_bytes, static_cast<uint64_t>((bytes + 63) / 64 * 64));
 }
 
@@ -249,7 +249,7 @@ uint32_t Block::run_region(const CompiledEntry& region, const std::vector<int>& 
     else
       wanted.push_back({v, outputs[k - carries.size()]});
   }
-  Block(assembly_, schedule_, region).run(std::move(inputs), wanted, updates);
+  Block(writer_, schedule_, region).run(std::move(inputs), wanted, updates);
   return static_cast<uint32_t>(schedule_.size() - before);
 }
 

@@ -1,7 +1,6 @@
 // A graph of an entry, or of a region in it, as steps of a schedule.
 #pragma once
 
-#include "compiler/codegen/compile_kernels.h"
 #include "compiler/package/compile.h"
 #include "compiler/package/schedule.h"
 
@@ -11,12 +10,6 @@
 #include <vector>
 
 namespace gmc::package {
-
-// What the blocks of a package share.
-struct Assembly {
-  const std::map<std::string, codegen::KernelCode>& code;
-  PackageWriter& writer;
-};
 
 class Block {
 public:
@@ -31,8 +24,8 @@ public:
     int memory;
   };
 
-  Block(Assembly& assembly, Schedule& schedule, const CompiledEntry& entry)
-      : assembly_(assembly), schedule_(schedule), entry_(entry), graph_(*entry.graph) {}
+  Block(PackageWriter& writer, Schedule& schedule, const CompiledEntry& entry)
+      : writer_(writer), schedule_(schedule), entry_(entry), graph_(*entry.graph) {}
 
   // Appends the steps. `inputs`: where the graph's inputs are.
   void run(std::map<graph::Value, int> inputs, const std::vector<Placement>& outputs,
@@ -62,7 +55,7 @@ private:
                       const std::vector<int>& carries = {});
   void reserve_scratch(int64_t bytes);
 
-  Assembly& assembly_;
+  PackageWriter& writer_;
   Schedule& schedule_;
   const CompiledEntry& entry_;
   const graph::Graph& graph_;

@@ -1,6 +1,5 @@
 #include "compiler/package/compile.h"
 
-#include "compiler/codegen/compile_kernels.h"
 #include "compiler/fusion/policy.h"
 #include "compiler/lower/lower.h"
 #include "compiler/package/assemble.h"
@@ -61,7 +60,7 @@ CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Opt
     if (!step.library.empty()) continue;
     const int added = codegen::prepare(step.kernel, options.target);
     step.values.resize(step.values.size() + static_cast<size_t>(added));
-    out.kernels.push_back({step.kernel, codegen::symbol_of(step.kernel)});
+    out.kernels.push_back({step.kernel, {}});
   }
   timing.lower_ms += watch.lap();
   // Plans are of entries; regions are planned by the policy.
@@ -75,9 +74,19 @@ CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Opt
   return out;
 }
 
-void collect_kernels(const CompiledEntry& entry, std::vector<codegen::KernelSource>& kernels) {
-  for (const CompiledKernel& k : entry.kernels) kernels.push_back({&k.kernel, k.symbol});
-  for (const CompiledEntry& region : entry.regions) collect_kernels(region, kernels);
+void collect_kernels(CompiledEntry& entry, std::vector<CompiledKernel*>& kernels) {
+  for (CompiledKernel& k : entry.kernels) kernels.push_back(&k);
+  for (CompiledEntry& region : entry.regions) collect_kernels(region, kernels);
+}
+
+void generate_code(const Options& options, Compiled& out) {
+  std::vector<CompiledKernel*> kernels;
+  for (CompiledEntry& entry : out.entries) collect_kernels(entry, kernels);
+  std::vector<const kernel::Kernel*> sources;
+  for (const CompiledKernel* k : kernels) sources.push_back(&k->kernel);
+  codegen::Code code = codegen::compile_kernels(sources, options.target, options.jobs, options.keep_text);
+  for (size_t i = 0; i < kernels.size(); ++i) kernels[i]->code = std::move(code.kernels[i]);
+  out.objects = std::move(code.objects);
 }
 
 }  // namespace
@@ -95,16 +104,24 @@ Compiled compile(const Source& source, const Options& options) {
     out.timing.transform_ms += watch.lap();
     out.entries.push_back(compile_graph(std::move(graph), options, out.timing, watch));
   }
-  std::vector<codegen::KernelSource> kernels;
-  for (const CompiledEntry& entry : out.entries) collect_kernels(entry, kernels);
-  auto code = codegen::compile_kernels(kernels, options.target, options.jobs, options.keep_text);
-  for (auto& [symbol, kernel] : code) out.objects.push_back({symbol, kernel.object, kernel.llvm_ir, kernel.assembly});
+  generate_code(options, out);
   out.timing.codegen_ms = watch.lap();
-  assemble(source, code, out);
+  assemble(source, out);
   out.timing.package_ms = watch.lap();
   const Timing& t = out.timing;
   out.timing.total_ms = t.transform_ms + t.fusion_ms + t.lower_ms + t.codegen_ms + t.package_ms;
   return out;
+}
+
+std::string print_kernels(const CompiledEntry& entry) {
+  std::string text;
+  for (const CompiledKernel& k : entry.kernels) {
+    text += "//";
+    for (const codegen::TileFunction& f : k.code.functions) text += " " + f.symbol;
+    text += "\n" + kernel::print(k.kernel);
+  }
+  for (const CompiledEntry& region : entry.regions) text += print_kernels(region);
+  return text;
 }
 
 }  // namespace gmc::package

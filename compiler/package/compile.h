@@ -1,10 +1,9 @@
 // From the captured entries of a program to a package and its code: the whole pipeline in one function.
 #pragma once
 
-#include "compiler/codegen/target.h"
+#include "compiler/codegen/compile_kernels.h"
 #include "compiler/fusion/plan.h"
 #include "compiler/graph/graph.h"
-#include "compiler/kernel/kernel.h"
 #include "compiler/lower/lower.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -43,7 +42,7 @@ struct Options {
 
 struct CompiledKernel {
   kernel::Kernel kernel;
-  std::string symbol;
+  codegen::KernelCode code;
 };
 
 struct CompiledEntry {
@@ -58,13 +57,6 @@ struct CompiledEntry {
   int64_t arena_bytes = 0;
 };
 
-// Object code of one kernel, and the text forms when asked for.
-struct CompiledObject {
-  std::string symbol;
-  std::string object;
-  std::string llvm_ir, assembly;
-};
-
 struct Timing {
   double transform_ms = 0, fusion_ms = 0, lower_ms = 0, codegen_ms = 0, package_ms = 0, total_ms = 0;
 };
@@ -73,7 +65,7 @@ struct Compiled {
   std::string name;
   std::string package;                 // bytes of execute::Package
   std::vector<std::string> functions;  // symbols, in the order of the package's function table
-  std::vector<CompiledObject> objects;
+  std::vector<codegen::ObjectCode> objects;
   std::vector<CompiledEntry> entries;
   codegen::Target target;
   Timing timing;
@@ -81,5 +73,8 @@ struct Compiled {
 
 // Throws `Error` from any stage.
 Compiled compile(const Source&, const Options&);
+
+// The text of an entry's generated kernels, those inside loops included, with the functions that each became.
+std::string print_kernels(const CompiledEntry&);
 
 }  // namespace gmc::package

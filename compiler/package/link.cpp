@@ -35,13 +35,13 @@ std::vector<std::string> operator+(std::vector<std::string> a, const std::vector
   return a;
 }
 
-// Files that make up a program: one object a kernel and one with the data.
+// Files that make up a program: the objects of the code and one with the data.
 class Parts {
 public:
   Parts(const Compiled& compiled, const LinkOptions& options, bool for_executable) : compiler_(compiler_of(options)) {
-    for (const CompiledObject& object : compiled.objects) {
-      objects_.push_back(directory_.file(object.symbol + ".o"));
-      write_file(objects_.back(), object.object);
+    for (const codegen::ObjectCode& object : compiled.objects) {
+      objects_.push_back(directory_.file(object.name + ".o"));
+      write_file(objects_.back(), object.bytes);
     }
     const std::string prefix = for_executable ? "gmc_program" : c_identifier(compiled.name);
     // The data never pass through the compiler: the assembler takes them from files.

@@ -45,7 +45,7 @@ struct Session::Impl {
 Session::Session(const Compiled& compiled, const SessionOptions& options) : impl_(std::make_unique<Impl>()) {
   impl_->bytes.reset(new (std::align_val_t{64}) char[compiled.package.size()]);
   std::memcpy(impl_->bytes.get(), compiled.package.data(), compiled.package.size());
-  for (const CompiledObject& object : compiled.objects) impl_->jit.add(object.object, object.symbol);
+  for (const codegen::ObjectCode& object : compiled.objects) impl_->jit.add(object.bytes, object.name);
   for (const std::string& symbol : compiled.functions) {
     const execute::Kernel routine = routines::find_routine(symbol.c_str());
     impl_->functions.push_back(routine ? routine : reinterpret_cast<execute::Kernel>(impl_->jit.lookup(symbol)));

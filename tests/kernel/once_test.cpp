@@ -39,13 +39,13 @@ store 6 {0 [128,1]} %5
 
 TEST(KernelTiles, WriteEachElementOnce) {
   const Kernel k = parse(text);
-  const codegen::KernelCode code =
-      codegen::compile_kernels({{&k, "once"}}, codegen::host_target(), 1, false).at("once");
-  ASSERT_EQ(code.phases.size(), 1u);
-  ASSERT_EQ(code.phases[0].tiles, 4);
+  const codegen::Code compiled = codegen::compile_kernels({&k}, codegen::host_target(), 1, false);
+  const codegen::KernelCode& code = compiled.kernels[0];
+  ASSERT_EQ(code.functions.size(), 1u);
+  ASSERT_EQ(code.functions[0].tiles, 4);
   package::Jit jit;
-  jit.add(code.object, "once");
-  const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(code.phases[0].symbol));
+  jit.add(compiled.objects[0].bytes, "once");
+  const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(code.functions[0].symbol));
 
   std::vector<float> scalar{7}, of_rows{1, 2, 3, 4}, all(512, 0.5f);
   std::vector<std::vector<int>> writers(4);

@@ -100,8 +100,7 @@ void emit(const std::string& kind, const std::string& path, const package::Compi
   if (kind == "plan") return write_text(path, plans_json(compiled));
   for (const auto& e : compiled.entries) {
     if (kind == "graph") text += graph::print(*e.graph);
-    if (kind == "kernel")
-      for (const auto& k : e.kernels) text += fmt::format("// {}\n{}", k.symbol, kernel::print(k.kernel));
+    if (kind == "kernel") text += package::print_kernels(e);
   }
   for (const auto& object : compiled.objects) {
     if (kind == "llvm-ir") text += object.llvm_ir;

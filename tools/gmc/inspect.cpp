@@ -93,8 +93,7 @@ void inspect(const InspectOptions& o) {
     for (const auto& e : compiled.entries) j["entries"][e.plan.entry] = fusion::to_json(*e.view, e.plan);
     fmt::print("{}\n", j.dump(2));
   } else if (o.stage == "kernel") {
-    for (const auto& e : compiled.entries)
-      for (const auto& k : e.kernels) fmt::print("// {}\n{}", k.symbol, kernel::print(k.kernel));
+    for (const auto& e : compiled.entries) fmt::print("{}", package::print_kernels(e));
   } else {
     for (const auto& object : compiled.objects) fmt::print("{}", o.stage == "asm" ? object.assembly : object.llvm_ir);
   }

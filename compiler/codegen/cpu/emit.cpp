@@ -1,8 +1,9 @@
 #include "compiler/codegen/cpu/emit.h"
 
 #include "compiler/codegen/cpu/evaluate.h"
-#include "compiler/codegen/cpu/gemm.h"
+#include "compiler/codegen/cpu/gemm_parts.h"
 #include "compiler/codegen/cpu/region.h"
+#include "runtime/execute/random.h"
 
 #include <fmt/format.h>
 
@@ -26,34 +27,38 @@ GemmShape shape_of(const kernel::Region& region, const Target& target) {
   return fold_images(merge_batches(std::move(s)), target);
 }
 
-void emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
-                  const std::string& symbol, const Target& target, Emitted& out) {
+bool is_product(const kernel::Phase& phase) { return phase.regions.size() == 1 && phase.regions[0].product; }
+
+KernelCode emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
+                        const std::string& symbol, const Target& target) {
   const GemmShape shape = shape_of(region, target);
   const GemmTiling tiling = choose_gemm_tiling(shape, target);
   const GemmOperands operands{region.product->a, region.product->b, region.product->packed};
+  KernelCode out;
+  out.scratch_bytes = tiling.scratch_bytes;
   if (tiling.pack_tiles > 0) {
-    out.phases.push_back({fmt::format("{}_{}", symbol, out.phases.size()), tiling.pack_tiles});
-    emit_gemm_pack(module, out.phases.back().symbol, shape, tiling, target, operands);
+    out.functions.push_back({symbol + "_pack", tiling.pack_tiles});
+    emit_gemm_pack(module, out.functions.back().symbol, shape, tiling, target, operands);
   }
-  out.phases.push_back({fmt::format("{}_{}", symbol, out.phases.size()), tiling.compute_tiles});
-  out.scratch_bytes = std::max(out.scratch_bytes, tiling.scratch_bytes);
-  emit_gemm_compute(module, out.phases.back().symbol, shape, tiling, target, operands,
-                    [&](const GemmEpilogueArgs& args) {
-                      // Addresses of buffers are loaded in the entry block, once for all outputs.
-                      Evaluator at_output(args.builder, args.entry, target, kernel, region, args.buffers, args.run);
-                      at_output.begin_row(args.row);
-                      at_output.begin_point({args.row, args.column, args.mask, args.acc, args.ahead});
-                      using Kind = kernel::Instruction::Kind;
-                      for (const kernel::Instruction& in : region.body)
-                        if (in.kind == Kind::store) at_output.value(in.operands[0]);
-                      for (size_t i = 0; i < region.body.size(); ++i)
-                        if (region.body[i].kind == Kind::store) at_output.store(static_cast<int>(i));
-                    });
+  out.functions.push_back({symbol, tiling.compute_tiles});
+  emit_gemm_compute(module, symbol, shape, tiling, target, operands, [&](const GemmEpilogueArgs& args) {
+    // Addresses of buffers are loaded in the entry block, once for all outputs.
+    Evaluator at_output(args.builder, args.entry, target, kernel, region, args.buffers, args.run);
+    at_output.begin_row(args.row);
+    at_output.begin_point({args.row, args.column, args.mask, args.acc, args.ahead});
+    using Kind = kernel::Instruction::Kind;
+    for (const kernel::Instruction& in : region.body)
+      if (in.kind == Kind::store) at_output.value(in.operands[0]);
+    for (size_t i = 0; i < region.body.size(); ++i)
+      if (region.body[i].kind == Kind::store) at_output.store(static_cast<int>(i));
+  });
+  return out;
 }
 
-// The phase function: hands each tile to its region.
-void emit_phase(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Phase& phase,
-                const std::string& symbol, const Target& target, Emitted& out) {
+// The function of a phase without product: hands each tile to its region.
+KernelCode emit_regions(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Phase& phase,
+                        const std::string& symbol, const Target& target, RegionFunctions& shared) {
+  KernelCode out;
   llvm::IRBuilder<> b(module.getContext());
   llvm::Type *pointer = b.getPtrTy(), *i64 = b.getInt64Ty();
   auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, i64, i64, pointer, pointer}, false);
@@ -70,13 +75,15 @@ void emit_phase(llvm::Module& module, const kernel::Kernel& kernel, const kernel
   b.CreateCondBr(b.CreateICmpULT(tile, function->getArg(2)), inside, done);
   b.SetInsertPoint(inside);
   int64_t tiles = 0;
-  for (size_t i = 0; i < phase.regions.size(); ++i) {
-    const RegionFunction region =
-        emit_region(module, kernel, phase.regions[i], fmt::format("{}_r{}", symbol, i), target);
+  for (const kernel::Region& r : phase.regions) {
+    const std::string name = name_of(identity_of(kernel, r), "region");
+    auto [known, is_new] = shared.try_emplace(name);
+    if (is_new) known->second = emit_region(module, kernel, r, name, target);
+    const RegionFunction& region = known->second;
     out.scratch_bytes = std::max(out.scratch_bytes, region.scratch_bytes);
     llvm::BasicBlock *here = block("region"), *other = block("other");
     const int64_t first = tiles;
-    tiles += kernel::tiles_of(phase.regions[i]);
+    tiles += kernel::tiles_of(r);
     b.CreateCondBr(b.CreateICmpULT(tile, b.getInt64(static_cast<uint64_t>(tiles))), here, other);
     b.SetInsertPoint(here);
     b.CreateCall(region.function, {function->getArg(0), b.CreateSub(tile, b.getInt64(static_cast<uint64_t>(first))),
@@ -90,7 +97,8 @@ void emit_phase(llvm::Module& module, const kernel::Kernel& kernel, const kernel
   b.CreateBr(head);
   b.SetInsertPoint(done);
   b.CreateRetVoid();
-  out.phases.push_back({symbol, tiles});
+  out.functions.push_back({symbol, tiles});
+  return out;
 }
 
 }  // namespace
@@ -110,17 +118,39 @@ int prepare_products(kernel::Kernel& kernel, const Target& target) {
   return added;
 }
 
-Emitted emit_kernel(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol,
-                    const Target& target) {
-  Emitted out;
-  for (const kernel::Phase& phase : kernel.phases) {
-    const bool product = phase.regions.size() == 1 && phase.regions[0].product;
-    if (product)
-      emit_product(module, kernel, phase.regions[0], symbol, target, out);
-    else
-      emit_phase(module, kernel, phase, fmt::format("{}_{}", symbol, out.phases.size()), target, out);
-  }
-  return out;
+std::string identity_of(const kernel::Kernel& kernel, const kernel::Region& region) {
+  std::string text = kernel::print(region);
+  for (const kernel::Instruction& in : region.body)
+    if (in.parameter >= 0 && kernel.parameters[static_cast<size_t>(in.parameter)].elements == 0)
+      text += fmt::format("empty {}\n", in.parameter);
+  return text;
+}
+
+std::string identity_of(const kernel::Kernel& kernel, const kernel::Phase& phase) {
+  std::string text;
+  for (const kernel::Region& region : phase.regions) text += identity_of(kernel, region);
+  return text;
+}
+
+std::string name_of(const std::string& identity, std::string_view prefix) {
+  // Names are part of artifacts, which are the same whatever standard library gmc was built with.
+  return fmt::format("{}_{:016x}{:08x}", prefix, execute::stream_of(identity.c_str()),
+                     execute::stream_of(("again " + identity).c_str()) & 0xffffffffu);
+}
+
+std::string kind_of(const kernel::Phase& phase, const Target& target) {
+  if (!is_product(phase)) return phase.regions.empty() ? "" : kernel::print(phase.regions[0]);
+  const GemmShape shape = shape_of(phase.regions[0], target);
+  const GemmTiling t = choose_gemm_tiling(shape, target);
+  const GemmStrides rows = row_strides(shape, t), columns = column_strides(shape, t);
+  return fmt::format("product {} {} {} {} {} {} {} {}", t.row_block, t.panel_vectors, rows.outer, rows.k, columns.outer,
+                     columns.k, shape.k, t.columns);
+}
+
+KernelCode emit_phase(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Phase& phase,
+                      const std::string& symbol, const Target& target, RegionFunctions& shared) {
+  if (is_product(phase)) return emit_product(module, kernel, phase.regions[0], symbol, target);
+  return emit_regions(module, kernel, phase, symbol, target, shared);
 }
 
 }  // namespace gmc::codegen

@@ -19,6 +19,7 @@
 
 #include "compiler/codegen/llvm_door.h"
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -32,14 +33,17 @@ namespace gmc::codegen {
 // + n]. Leading dimensions count floats.
 struct GemmBatch {
   int64_t extent, a, b;  // floats from one product's operand to the next one's; 0: they share it
+  auto operator<=>(const GemmBatch&) const = default;
 };
 // An axis as one buffer sees it.
 struct GemmAxis {
   int64_t extent, stride;
+  auto operator<=>(const GemmAxis&) const = default;
 };
 // Element [k, n] of B where k and n run along several axes each, the last one fastest: in place of ldb and transpose_b.
 struct GemmUnfolded {
   std::vector<GemmAxis> k, n;
+  auto operator<=>(const GemmUnfolded&) const = default;
 };
 struct GemmShape {
   int64_t m = 1, n = 1, k = 1;
@@ -51,6 +55,7 @@ struct GemmShape {
   // Columns of one product where n runs over a batch of them, the outermost: product i of `batch` of image j is then
   // product j * batches_of() + i of the outputs. 0: n is one product's. Vectors do not reach over two images.
   int64_t image = 0;
+  auto operator<=>(const GemmShape&) const = default;
 };
 int64_t batches_of(const GemmShape&);
 // The same outputs in the same order with fewer and larger products: neighbouring batch axes become one where both
@@ -89,7 +94,8 @@ struct GemmTiling : GemmChoice {
 GemmTiling tile_gemm(const GemmShape&, const Target&, const GemmChoice&);
 // The (row_block, panel_vectors) whose accumulators and operands fit the target's registers; row_block ascends.
 std::vector<std::pair<int, int>> micro_kernel_sizes(const Target&);
-// The choice of a small cost model (cycles of arithmetic, loads, packing), without any timing.
+// The choice of a small cost model (cycles of arithmetic, loads, packing), without any timing. Remembered: the stages
+// of a compilation ask again and again.
 GemmTiling choose_gemm_tiling(const GemmShape&, const Target&);
 
 // Called while code is emitted, for one vector of outputs; has to emit the store itself.

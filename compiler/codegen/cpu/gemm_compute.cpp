@@ -134,8 +134,8 @@ private:
 struct MicroKernels {
   std::array<std::array<llvm::Function*, 2>, 3> functions{};
 
-  MicroKernels(llvm::Module& module, const std::string& name, const GemmShape& shape, const GemmTiling& tiling,
-               const GemmLayout& layout, const Target& target) {
+  MicroKernels(llvm::Module& module, const GemmShape& shape, const GemmTiling& tiling, const GemmLayout& layout,
+               const Target& target) {
     const Split &rows = layout.row_split, &vectors = layout.vector_split;
     // The last panel has the masked vector; packed panels are padded instead.
     const bool masked = layout.tail && !tiling.packed;
@@ -153,8 +153,7 @@ struct MicroKernels {
         kernel.vector_stride = tiling.packed ? layout.lanes * layout.packed_k : layout.lanes;
         kernel.acc_stride = layout.keeps_tile ? layout.acc_stride : kernel.vectors * layout.lanes;
         kernel.tail = v == 2 ? layout.tail : 0;
-        const auto symbol = fmt::format("{}.micro{}x{}{}", name, kernel.rows, kernel.vectors, v == 2 ? "m" : "");
-        functions[v][r] = emit_micro_kernel(module, symbol, kernel, target);
+        functions[v][r] = emit_micro_kernel(module, kernel, target);
       }
     }
   }
@@ -195,7 +194,7 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
                        const GemmTiling& tiling, const Target& target, const GemmOperands& operands,
                        const GemmEpilogue& epilogue) {
   const GemmLayout layout(shape, tiling, target);
-  const MicroKernels micro(module, symbol, shape, tiling, layout, target);
+  const MicroKernels micro(module, shape, tiling, layout, target);
   EpilogueFunction emitter(module, symbol + ".epilogue", shape, layout, epilogue);
   llvm::Function* finish = tiling.swapped ? emitter.transposed() : emitter.straight();
 
@@ -217,10 +216,8 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
   const int64_t packing = layout.vector_split.total * lanes * shape.k;  // floats
   llvm::Value* copied = float_at(b, scratch, layout.copied_offset);
   llvm::Value* own_columns = float_at(b, scratch, layout.packed_offset);
-  llvm::Function* pack_panel =
-      tiling.packs_panels ? emit_unfolded_packer(module, symbol + ".columns", shape, tiling, target) : nullptr;
-  llvm::Function* pack =
-      tiling.packs_in_tile ? emit_column_packer(module, symbol + ".columns", shape, tiling, target) : nullptr;
+  llvm::Function* pack_panel = tiling.packs_panels ? emit_unfolded_packer(module, shape, tiling, target) : nullptr;
+  llvm::Function* pack = tiling.packs_in_tile ? emit_column_packer(module, shape, tiling, target) : nullptr;
   llvm::Value* known = tiling.packs_in_tile ? b.CreateAlloca(b.getInt64Ty()) : nullptr;  // the packing in own_columns
   const int64_t grid = tiling.grid_rows * tiling.grid_columns;
 

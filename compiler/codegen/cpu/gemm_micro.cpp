@@ -1,9 +1,14 @@
 #include "compiler/codegen/cpu/gemm_parts.h"
 
+#include <fmt/format.h>
+
 namespace gmc::codegen {
 
-llvm::Function* emit_micro_kernel(llvm::Module& module, const std::string& name, const MicroKernel& kernel,
-                                  const Target& target) {
+llvm::Function* emit_micro_kernel(llvm::Module& module, const MicroKernel& kernel, const Target& target) {
+  const std::string name =
+      fmt::format("micro{}x{}.{}.{}.{}.{}.{}.{}", kernel.rows, kernel.vectors, kernel.row.outer, kernel.row.k,
+                  kernel.column_step, kernel.vector_stride, kernel.acc_stride, kernel.tail);
+  if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::LLVMContext& c = module.getContext();
   llvm::IRBuilder<> b(c);
   auto* ptr = b.getPtrTy();

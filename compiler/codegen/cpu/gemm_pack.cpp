@@ -1,6 +1,8 @@
 #include "compiler/codegen/cpu/gemm_parts.h"
 #include "runtime/base/error.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace gmc::codegen {
@@ -58,10 +60,12 @@ struct VectorCopy {
 
 }  // namespace
 
-llvm::Function* emit_column_packer(llvm::Module& module, const std::string& name, const GemmShape& shape,
-                                   const GemmTiling& tiling, const Target& target) {
+llvm::Function* emit_column_packer(llvm::Module& module, const GemmShape& shape, const GemmTiling& tiling,
+                                   const Target& target) {
   const int64_t lanes = target.lanes, whole = tiling.columns / lanes, tail = tiling.columns % lanes;
   const GemmStrides from = column_strides(shape, tiling);
+  const std::string name = fmt::format("columns{}x{}.{}.{}", shape.k, tiling.columns, from.k, from.outer);
+  if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::IRBuilder<> b(module.getContext());
   llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
   auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64}, false);
@@ -92,7 +96,7 @@ void emit_gemm_pack(llvm::Module& module, const std::string& symbol, const GemmS
   if (!tiling.pack_tiles) fail("product {} x {} x {} is not packed: it has no pack kernel", shape.m, shape.n, shape.k);
   const Split vectors = pack_split(shape, tiling, target);
   const int64_t each = vectors.total / tiling.packings;
-  llvm::Function* pack = emit_column_packer(module, symbol + ".columns", shape, tiling, target);
+  llvm::Function* pack = emit_column_packer(module, shape, tiling, target);
   llvm::Function* f = make_kernel(module, symbol);
   llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", f));
   const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };

@@ -66,10 +66,11 @@ llvm::Value* float_at(llvm::IRBuilder<>&, llvm::Value* p, int64_t offset);
 // A constant <lanes x i1> whose first `count` lanes are set.
 llvm::Value* first_lanes(llvm::IRBuilder<>&, int64_t lanes, int64_t count);
 
+// Packers and micro-kernels are named after all that their code depends on: products in one module share them.
+
 // void(ptr source, ptr packed, i64 first, i64 last): packs vectors [first, last) of one matrix of columns; `packed` is
 // the place of the first of them.
-llvm::Function* emit_column_packer(llvm::Module&, const std::string& name, const GemmShape&, const GemmTiling&,
-                                   const Target&);
+llvm::Function* emit_column_packer(llvm::Module&, const GemmShape&, const GemmTiling&, const Target&);
 
 // How vectors of unfolded columns are packed.
 enum class Unfolding {
@@ -85,8 +86,7 @@ struct UnfoldedColumns {
 };
 // void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64 end): packs vectors [first, last) over steps [k, end),
 // which are whole units.
-llvm::Function* emit_unfolded_packer(llvm::Module&, const std::string& name, const GemmShape&, const GemmTiling&,
-                                     const Target&);
+llvm::Function* emit_unfolded_packer(llvm::Module&, const GemmShape&, const GemmTiling&, const Target&);
 
 using EmitBody = std::function<void(llvm::Value* i)>;
 // for (i = begin; i < end; i += step) body(i)
@@ -108,6 +108,6 @@ struct MicroKernel {
   int64_t acc_stride;     // floats from row to row of the accumulators
   int64_t tail;           // lanes to read of the last vector, 0: all
 };
-llvm::Function* emit_micro_kernel(llvm::Module&, const std::string& name, const MicroKernel&, const Target&);
+llvm::Function* emit_micro_kernel(llvm::Module&, const MicroKernel&, const Target&);
 
 }  // namespace gmc::codegen

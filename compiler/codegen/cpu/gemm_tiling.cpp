@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 namespace gmc::codegen {
 namespace {
@@ -176,7 +179,9 @@ std::vector<std::pair<int, int>> micro_kernel_sizes(const Target& target) {
   return sizes;
 }
 
-GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
+namespace {
+
+GemmTiling find_gemm_tiling(const GemmShape& shape, const Target& target) {
   // A tile of fewer cycles is not worth handing to another thread.
   const double least_tile = 20000, most_tiles = 24;
   struct Candidate {
@@ -242,6 +247,23 @@ GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
         }
   }
   return best;
+}
+
+}  // namespace
+
+GemmTiling choose_gemm_tiling(const GemmShape& shape, const Target& target) {
+  using Question = std::tuple<GemmShape, int64_t, int64_t, int64_t, int64_t>;
+  static std::mutex mutex;
+  static std::map<Question, GemmTiling> answers;
+  const Question question{shape, target.lanes, target.registers, target.l1_bytes, target.l2_bytes};
+  {
+    const std::lock_guard lock(mutex);
+    if (const auto known = answers.find(question); known != answers.end()) return known->second;
+  }
+  const GemmTiling answer = find_gemm_tiling(shape, target);
+  const std::lock_guard lock(mutex);
+  if (answers.size() >= 4096) answers.clear();
+  return answers[question] = answer;
 }
 
 }  // namespace gmc::codegen

@@ -1,5 +1,7 @@
 #include "compiler/codegen/cpu/gemm_parts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace gmc::codegen {
@@ -158,11 +160,17 @@ UnfoldedColumns::UnfoldedColumns(const GemmUnfolded& u, int64_t lanes)
   if ((step.stride == 1 || step.stride == 2) && step.extent >= 4) how = Unfolding::transposed;
 }
 
-llvm::Function* emit_unfolded_packer(llvm::Module& module, const std::string& name, const GemmShape& shape,
-                                     const GemmTiling& tiling, const Target& target) {
+llvm::Function* emit_unfolded_packer(llvm::Module& module, const GemmShape& shape, const GemmTiling& tiling,
+                                     const Target& target) {
   const int64_t lanes = target.lanes, whole = tiling.columns / lanes, tail = tiling.columns % lanes;
   const GemmLayout layout(shape, tiling, target);
   const UnfoldedColumns columns(*shape.unfolded, lanes);
+  std::string name = fmt::format("unfolded{}.{}", tiling.columns, layout.packed_k);
+  for (const auto* axes : {&columns.k, &columns.n}) {
+    name += axes == &columns.k ? ".k" : ".n";
+    for (const GemmAxis& axis : *axes) name += fmt::format(".{}.{}", axis.extent, axis.stride);
+  }
+  if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::IRBuilder<> b(module.getContext());
   llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
   auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64, i64, i64}, false);
