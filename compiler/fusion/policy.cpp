@@ -43,30 +43,60 @@ bool library_takes(const View& view, int op) {
   return true;
 }
 
-int64_t bytes_of(const View& view, const PlanKernel& kernel) {
-  const Traffic t = traffic(view, kernel);
-  return t.read + t.written;
+template <class T>
+void make_set(std::vector<T>& list) {
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+}
+
+bool contains(const std::vector<int>& set, int x) { return std::binary_search(set.begin(), set.end(), x); }
+
+bool bit(const std::vector<uint64_t>& bits, int i) { return bits[static_cast<size_t>(i) / 64] >> (i % 64) & 1; }
+void set_bit(std::vector<uint64_t>& bits, int i) { bits[static_cast<size_t>(i) / 64] |= uint64_t{1} << (i % 64); }
+void add_bits(std::vector<uint64_t>& to, const std::vector<uint64_t>& from) {
+  for (size_t w = 0; w < to.size(); ++w) to[w] |= from[w];
 }
 
 }  // namespace
 
 PlanBuilder::PlanBuilder(const View& view, std::string library)
-    : view_(view), library_(std::move(library)), slot_of_(view.ops().size()), neighbours_(view.ops().size()),
-      after_(view.ops().size()) {
-  std::map<Value, std::vector<int>> touching;  // per value: who computes or reads it
+    : view_(view), library_(std::move(library)), slot_of_(view.ops().size()), neighbours_(view.ops().size()) {
   if (!library_.empty() && library_ != "onednn") fail_usage("unknown library '{}': expected onednn or none", library_);
+  std::map<Value, int> from_outside;
+  const auto count_value = [&](const graph::TensorType& type) {
+    value_bytes_.push_back(byte_size(type.dtype, type.shape));
+    return static_cast<int>(value_bytes_.size() - 1);
+  };
+  for (size_t i = 0; i < view.ops().size(); ++i) {
+    first_value_.push_back(static_cast<int>(value_bytes_.size()));
+    for (const graph::TensorType& type : view.node(static_cast<int>(i)).types) count_value(type);
+  }
+  const auto number_of = [&](Value v) {
+    if (const int op = view.op_of(v); op >= 0) return first_value_[static_cast<size_t>(op)] + v.result;
+    const auto [known, is_new] = from_outside.try_emplace(v, 0);
+    if (is_new) known->second = count_value(view.graph().type(v));
+    return known->second;
+  };
+  std::map<int, std::vector<int>> touching;  // per value: who computes or reads it
   for (size_t i = 0; i < view.ops().size(); ++i) {
     const int op = static_cast<int>(i);
-    const bool product = view.ops()[i].category == Category::matmul;
-    const std::string call = library_of(view.ops()[i].category);
-    PlanKernel alone{"", {{op}}, library_takes(view, op) ? library_ : call, ""};
-    const int64_t bytes = bytes_of(view, alone);
-    slots_.push_back({std::move(alone), product, flops(view, op), true, 0, bytes});
-    slot_of_[i] = op;
-    for (size_t r = 0; r < view.node(op).types.size(); ++r)
-      touching[{view.ops()[i].node, static_cast<int32_t>(r)}].push_back(op);
+    Slot slot;
+    slot.has_product = view.ops()[i].category == Category::matmul;
+    slot.kernel = {"", {{op}}, library_takes(view, op) ? library_ : library_of(view.ops()[i].category), ""};
+    slot.work = flops(view, op);
+    slot.widest = op;
     for (const Access& a : view.ops()[i].operands)
-      if (!view.is_free(a.source)) touching[a.source].push_back(op);
+      if (!view.is_free(a.source)) slot.reads.push_back(number_of(a.source));
+    make_set(slot.reads);
+    for (int v : slot.reads) slot.bytes += value_bytes_[static_cast<size_t>(v)], touching[v].push_back(op);
+    if (view.leaves(op) || !view.readers(op).empty()) {
+      slot.writes.push_back(op);
+      slot.bytes += view.bytes(op);
+    }
+    for (size_t r = 0; r < view.node(op).types.size(); ++r)
+      touching[first_value_[i] + static_cast<int>(r)].push_back(op);
+    slot_of_[i] = op;
+    slots_.push_back(std::move(slot));
   }
   for (const auto& [value, ops] : touching)
     for (int a : ops)
@@ -81,9 +111,8 @@ std::vector<int> PlanBuilder::kernels() const {
   return out;
 }
 
-// Calls visit(at, next) for every edge between kernels that a path from `from` takes, and stops where it gives false.
-template <class Visit>
-void PlanBuilder::visit_after(int from, Visit visit) const {
+// Whether a path leads from one kernel to another through a third.
+bool PlanBuilder::comes_back(int from, int to) const {
   std::vector<bool> seen(slots_.size(), false);
   std::vector<int> stack{from};
   while (!stack.empty()) {
@@ -93,29 +122,82 @@ void PlanBuilder::visit_after(int from, Visit visit) const {
       for (int op : region)
         for (int reader : view_.readers(op)) {
           const int next = slot_of_[static_cast<size_t>(reader)];
-          if (next == at || !visit(at, next) || seen[static_cast<size_t>(next)]) continue;
+          if (next == to && at != from) return true;
+          if (next == to || next == at || seen[static_cast<size_t>(next)]) continue;
           seen[static_cast<size_t>(next)] = true;
           stack.push_back(next);
         }
   }
+  return false;
 }
 
-// Whether a path leads from one kernel to another through a third.
-bool PlanBuilder::comes_back(int from, int to) const {
-  bool found = false;
-  visit_after(from, [&](int at, int next) {
-    found |= next == to && at != from;
-    return next != to && !found;
-  });
-  return found;
+// From the last kernels to the first.
+void PlanBuilder::find_reach() {
+  std::vector<std::vector<int>> next(slots_.size()), before(slots_.size());
+  std::vector<size_t> open(slots_.size(), 0);
+  std::vector<int> ready;
+  for (int k : kernels()) {
+    std::vector<int>& after = next[static_cast<size_t>(k)];
+    for (const auto& region : kernel(k).regions)
+      for (int op : region)
+        for (int reader : view_.readers(op))
+          if (const int other = slot_of_[static_cast<size_t>(reader)]; other != k) after.push_back(other);
+    make_set(after);
+    open[static_cast<size_t>(k)] = after.size();
+    for (int other : after) before[static_cast<size_t>(other)].push_back(k);
+    if (after.empty()) ready.push_back(k);
+  }
+  reach_.assign(slots_.size(), std::vector<uint64_t>((slots_.size() + 63) / 64));
+  while (!ready.empty()) {
+    const auto k = static_cast<size_t>(ready.back());
+    ready.pop_back();
+    for (int other : next[k]) {
+      set_bit(reach_[k], other);
+      add_bits(reach_[k], reach_[static_cast<size_t>(other)]);
+    }
+    for (int other : before[k])
+      if (--open[static_cast<size_t>(other)] == 0) ready.push_back(other);
+  }
 }
 
-const std::vector<bool>& PlanBuilder::after(int from) {
-  std::vector<bool>& out = after_[static_cast<size_t>(from)];
-  if (!out.empty()) return out;
-  out.assign(slots_.size(), false);
-  visit_after(from, [&](int, int next) { return out[static_cast<size_t>(next)] = true; });
-  return out;
+bool PlanBuilder::reaches(int from, int to) {
+  if (reach_.empty()) find_reach();
+  return bit(reach_[static_cast<size_t>(from)], to);
+}
+
+bool PlanBuilder::is_inside(int op, int a, int b) const {
+  const int slot = slot_of_[static_cast<size_t>(op)];
+  return slot == a || slot == b;
+}
+
+// By the model of plan.h: what both read is read once; what one reads of the other is not read, and not written either
+// if nobody else wants it.
+int64_t PlanBuilder::bytes_saved(int a, int b) const {
+  const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
+  int64_t sum = 0;
+  for (size_t i = 0, j = 0; i < x.reads.size() && j < y.reads.size();) {
+    if (x.reads[i] == y.reads[j]) sum += value_bytes_[static_cast<size_t>(x.reads[i])];
+    x.reads[i] <= y.reads[j] ? ++i : ++j;
+  }
+  const auto handed_over = [&](const Slot& from, const Slot& to) {
+    for (int op : from.writes) {
+      const int first = first_value_[static_cast<size_t>(op)],
+                results = static_cast<int>(view_.node(op).types.size());
+      bool handed = false;
+      for (int v = first; v < first + results; ++v) {
+        if (!contains(to.reads, v)) continue;
+        sum += value_bytes_[static_cast<size_t>(v)];
+        handed = true;
+      }
+      const std::vector<int>& readers = view_.readers(op);
+      if (handed && !view_.leaves(op) &&
+          std::all_of(readers.begin(), readers.end(), [&](int reader) { return is_inside(reader, a, b); }))
+        sum += view_.bytes(op);
+    }
+  };
+  handed_over(x, y);
+  handed_over(y, x);
+  return sum;
 }
 
 std::variant<Merge, Refusal> PlanBuilder::judge(int a, int b, bool horizontal) const {
@@ -127,47 +209,59 @@ std::variant<Merge, Refusal> PlanBuilder::judge(int a, int b, bool horizontal) c
   }
   if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1)
     return Refusal{"L6", "a launch of several regions does not fuse further"};
-  const PlanKernel merged = joined(a, b);
-  auto bound = bind_region(view_, merged.regions[0], stored_ops(view_, merged.regions[0]));
+  const std::vector<int> region = joined(a, b);
+  auto bound = bind_region(view_, region, stored_ops(view_, region));
   if (auto* refusal = std::get_if<Refusal>(&bound)) return *refusal;
-  return Merge{a, b, false, x.bytes + y.bytes - bytes_of(view_, merged)};
+  return Merge{a, b, false, bytes_saved(a, b)};
 }
 
-// Two kernels of one region each as one of one region.
-PlanKernel PlanBuilder::joined(int a, int b) const {
+// The ops of two kernels of one region each.
+std::vector<int> PlanBuilder::joined(int a, int b) const {
   const std::vector<int>&x = kernel(a).regions[0], &y = kernel(b).regions[0];
-  PlanKernel out{"", {std::vector<int>(x.size() + y.size())}, "", ""};
-  std::merge(x.begin(), x.end(), y.begin(), y.end(), out.regions[0].begin());
+  std::vector<int> out(x.size() + y.size());
+  std::merge(x.begin(), x.end(), y.begin(), y.end(), out.begin());
   return out;
 }
 
-double PlanBuilder::added_work(const Merge& m) const {
+// A product, or else the op with the most elements.
+int PlanBuilder::widest_of(int a, int b) const {
+  const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
+  const auto rank = [&](const Slot& s) { return std::tuple(s.has_product, view_.elements(s.widest), -s.widest); };
+  return rank(x) > rank(y) ? x.widest : y.widest;
+}
+
+double PlanBuilder::repeated_work(const std::vector<int>& region, const Shape& domain) const {
   constexpr double across = 4;  // additions in the time of reading an element against the grain
-  const auto more = [&](const std::vector<int>& region) {
-    const auto space = [&](int op) -> const Shape& { return view_.ops()[static_cast<size_t>(op)].index_space; };
-    int widest = region[0];
-    for (int op : region) {
-      if (element_count(space(op)) > element_count(space(widest))) widest = op;
-      if (view_.ops()[static_cast<size_t>(op)].category != Category::matmul) continue;
-      widest = op;
-      break;
-    }
-    const Shape& domain = space(widest);
-    if (domain.empty()) return 0.0;
-    double sum = 0;
-    for (int op : region) {
-      const Op& o = view_.ops()[static_cast<size_t>(op)];
-      const auto of_domain = static_cast<double>(element_count(domain)),
-                 own = static_cast<double>(element_count(o.index_space));
-      if (o.index_space.empty() || o.index_space.back() == 1) continue;
-      if (o.index_space.back() == domain.back())
-        sum += std::max(0.0, of_domain - own) * view_.node(op).op->cost;
-      else if (own == of_domain)
-        sum += own * across;
-    }
-    return sum;
-  };
-  return more(joined(m.a, m.b).regions[0]) - more(kernel(m.a).regions[0]) - more(kernel(m.b).regions[0]);
+  if (domain.empty()) return 0;
+  const auto of_domain = static_cast<double>(element_count(domain));
+  double sum = 0;
+  for (int op : region) {
+    const Shape& space = view_.ops()[static_cast<size_t>(op)].index_space;
+    if (space.empty() || space.back() == 1) continue;
+    const auto own = static_cast<double>(view_.elements(op));
+    if (space.back() == domain.back())
+      sum += std::max(0.0, of_domain - own) * view_.node(op).op->cost;
+    else if (own == of_domain)
+      sum += own * across;
+  }
+  return sum;
+}
+
+// Of the region that the two would make.
+double PlanBuilder::repeated_by(int a, int b) const {
+  const auto space = [&](int op) -> const Shape& { return view_.ops()[static_cast<size_t>(op)].index_space; };
+  const Shape& domain = space(widest_of(a, b));
+  double sum = 0;
+  for (int k : {a, b}) {
+    const Slot& slot = slots_[static_cast<size_t>(k)];
+    const bool same = space(slot.widest) == domain;
+    sum += same ? slot.repeated : repeated_work(slot.kernel.regions[0], domain);
+  }
+  return sum;
+}
+
+double PlanBuilder::added_work(const Merge& m) const {
+  return repeated_by(m.a, m.b) - slots_[static_cast<size_t>(m.a)].repeated - slots_[static_cast<size_t>(m.b)].repeated;
 }
 
 // A merge that might be legal, from what costs little to find out.
@@ -177,7 +271,7 @@ std::optional<Merge> PlanBuilder::propose(int a, int b, bool horizontal) const {
   if (horizontal) return x.has_product || y.has_product ? std::nullopt : std::optional(Merge{a, b, true, 0});
   if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1 || (x.has_product && y.has_product))
     return std::nullopt;
-  return Merge{a, b, false, x.bytes + y.bytes - bytes_of(view_, joined(a, b))};
+  return Merge{a, b, false, bytes_saved(a, b)};
 }
 
 // The verdict on two kernels as they are, without what depends on others.
@@ -192,7 +286,7 @@ const std::variant<Merge, Refusal>& PlanBuilder::judged(int a, int b, bool horiz
 
 std::optional<Refusal> PlanBuilder::refused_by_others(const Merge& m) {
   if (m.horizontal) {
-    if (!after(m.a)[static_cast<size_t>(m.b)] && !after(m.b)[static_cast<size_t>(m.a)]) return std::nullopt;
+    if (!reaches(m.a, m.b) && !reaches(m.b, m.a)) return std::nullopt;
     return Refusal{"L6", "one depends on the other"};
   }
   if (!comes_back(m.a, m.b) && !comes_back(m.b, m.a)) return std::nullopt;
@@ -215,6 +309,8 @@ void PlanBuilder::merge_best(bool horizontal, const std::function<double(const M
   std::priority_queue<Candidate, std::vector<Candidate>, decltype(later)> queue(later);
   const auto consider = [&](int a, int b) {
     if (a > b) std::swap(a, b);
+    // Merges of others never take away a path: what is refused for one now stays so until one of the two changes.
+    if (horizontal && (reaches(a, b) || reaches(b, a))) return;
     const std::optional<Merge> merge = propose(a, b, horizontal);
     if (!merge) return;
     const double points = score(*merge);
@@ -236,8 +332,7 @@ void PlanBuilder::merge_best(bool horizontal, const std::function<double(const M
     queue.pop();
     const Slot &a = slots_[static_cast<size_t>(c.merge.a)], &b = slots_[static_cast<size_t>(c.merge.b)];
     if (!a.alive || !b.alive || a.version != c.version_a || b.version != c.version_b) continue;
-    // Most are replaced before their turn comes: legality is asked for last. Merges of others never take away a path,
-    // so what is refused now stays so until one of the two changes.
+    // Most are replaced before their turn comes: legality is asked for last.
     if (!horizontal && !std::holds_alternative<Merge>(judged(c.merge.a, c.merge.b, false))) continue;
     if (refused_by_others(c.merge)) continue;
     merge(c.merge, reason(c.merge));
@@ -245,23 +340,54 @@ void PlanBuilder::merge_best(bool horizontal, const std::function<double(const M
   }
 }
 
+// Two kernels become one: who reaches either reaches both and what they reach.
+void PlanBuilder::follow_reach(int a, int b) {
+  if (reach_.empty()) return;
+  std::vector<uint64_t>& both = reach_[static_cast<size_t>(a)];
+  add_bits(both, reach_[static_cast<size_t>(b)]);
+  for (int k : kernels()) {
+    std::vector<uint64_t>& of_k = reach_[static_cast<size_t>(k)];
+    if (k == a || k == b || (!bit(of_k, a) && !bit(of_k, b))) continue;
+    set_bit(of_k, a);
+    add_bits(of_k, both);
+  }
+}
+
 void PlanBuilder::merge(const Merge& m, std::string reason) {
   Slot &a = slots_[static_cast<size_t>(m.a)], &b = slots_[static_cast<size_t>(m.b)];
+  a.bytes += b.bytes - bytes_saved(m.a, m.b);
   if (m.horizontal) {
     a.kernel.regions.insert(a.kernel.regions.end(), b.kernel.regions.begin(), b.kernel.regions.end());
+    follow_reach(m.a, m.b);
   } else {
-    auto& region = a.kernel.regions[0];
-    region.insert(region.end(), b.kernel.regions[0].begin(), b.kernel.regions[0].end());
-    std::sort(region.begin(), region.end());
+    a.repeated = repeated_by(m.a, m.b);
+    a.widest = widest_of(m.a, m.b);
+    a.kernel.regions[0] = joined(m.a, m.b);
+    reach_.clear();
   }
   for (const auto& region : b.kernel.regions)
     for (int op : region) slot_of_[static_cast<size_t>(op)] = m.a;
   a.kernel.reason = std::move(reason);
   a.has_product |= b.has_product;
   a.work += b.work;
-  a.bytes = bytes_of(view_, a.kernel);
+  const auto is_wanted = [&](int op) {
+    const std::vector<int>& readers = view_.readers(op);
+    return view_.leaves(op) ||
+           std::any_of(readers.begin(), readers.end(), [&](int reader) { return !is_inside(reader, m.a, m.a); });
+  };
+  std::vector<int> made;  // values
+  for (const std::vector<int>* writes : {&a.writes, &b.writes})
+    for (int op : *writes)
+      for (size_t r = 0; r < view_.node(op).types.size(); ++r)
+        made.push_back(first_value_[static_cast<size_t>(op)] + static_cast<int>(r));
+  std::sort(made.begin(), made.end());
+  a.reads.insert(a.reads.end(), b.reads.begin(), b.reads.end());
+  make_set(a.reads);
+  std::erase_if(a.reads, [&](int v) { return contains(made, v); });
+  a.writes.insert(a.writes.end(), b.writes.begin(), b.writes.end());
+  std::sort(a.writes.begin(), a.writes.end());
+  std::erase_if(a.writes, [&](int op) { return !is_wanted(op); });
   ++a.version;
-  for (std::vector<bool>& after : after_) after.clear();
   b.alive = false;
   auto& of_a = neighbours_[static_cast<size_t>(m.a)];
   for (int other : neighbours_[static_cast<size_t>(m.b)]) {

@@ -4,6 +4,7 @@
 #include "compiler/fusion/legality.h"
 #include "compiler/fusion/plan.h"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -56,7 +57,11 @@ private:
     double work = 0;
     bool alive = true;
     int version = 0;
-    int64_t bytes = 0;  // of traffic
+    int64_t bytes = 0;        // of traffic
+    std::vector<int> reads;   // values that come from outside, ascending
+    std::vector<int> writes;  // ops that are read outside, ascending
+    int widest = 0;           // of a single region: the op whose space the others are evaluated in
+    double repeated = 0;      // of a single region: work beyond what each op is by itself
   };
   struct Cached {
     int version_a, version_b;
@@ -69,13 +74,18 @@ private:
     int version_a, version_b;
   };
   bool connected(int a, int b) const { return neighbours_[static_cast<size_t>(a)].count(b) > 0; }
-  template <class Visit>
-  void visit_after(int from, Visit visit) const;
+  bool is_inside(int op, int a, int b) const;
   bool comes_back(int from, int to) const;
-  const std::vector<bool>& after(int from);
+  void find_reach();
+  void follow_reach(int a, int b);
+  bool reaches(int from, int to);
+  int64_t bytes_saved(int a, int b) const;
+  int widest_of(int a, int b) const;
+  double repeated_work(const std::vector<int>& region, const Shape& domain) const;
+  double repeated_by(int a, int b) const;
   std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;
   std::optional<Merge> propose(int a, int b, bool horizontal) const;
-  PlanKernel joined(int a, int b) const;
+  std::vector<int> joined(int a, int b) const;
   const std::variant<Merge, Refusal>& judged(int a, int b, bool horizontal);
   std::optional<Refusal> refused_by_others(const Merge&);
 
@@ -85,7 +95,11 @@ private:
   std::vector<int> slot_of_;                            // per op
   std::vector<std::set<int>> neighbours_;               // per handle: the kernels that share a value with it
   std::map<std::tuple<int, int, bool>, Cached> cache_;  // of merges, without what depends on other kernels
-  std::vector<std::vector<bool>> after_;                // per handle, if not empty: the kernels that depend on it
+  // Values that are computed or read, numbered: those of an op from its first on.
+  std::vector<int> first_value_;  // per op
+  std::vector<int64_t> value_bytes_;
+  // Per handle the kernels that depend on it, a bit each; kept up to date by merges side by side, forgotten by others.
+  std::vector<std::vector<uint64_t>> reach_;
 };
 
 struct Policy {

@@ -310,17 +310,17 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
     }
   for (const graph::Output& o : g.outputs())
     if (const int op = op_of(o.value); op >= 0) leaves_[static_cast<size_t>(op)] = true;
+  for (size_t i = 0; i < ops_.size(); ++i) {
+    bytes_.push_back(0);
+    for (const graph::TensorType& type : node(static_cast<int>(i)).types)
+      bytes_.back() += byte_size(type.dtype, type.shape);
+    elements_.push_back(element_count(ops_[i].index_space));
+  }
 }
 
 bool View::is_free(Value v) const {
   const Category c = graph_->node(v).op->category;
   return c == Category::constant || (c == Category::index && op_of(v) < 0);
-}
-
-int64_t View::bytes(int op) const {
-  int64_t sum = 0;
-  for (const graph::TensorType& type : node(op).types) sum += byte_size(type.dtype, type.shape);
-  return sum;
 }
 
 int View::find(const std::string& name) const {

@@ -80,7 +80,8 @@ public:
     return graph_->nodes()[static_cast<size_t>(ops_[static_cast<size_t>(op)].node)];
   }
   const graph::TensorType& type(int op) const { return node(op).types[0]; }
-  int64_t bytes(int op) const;  // of all results
+  int64_t bytes(int op) const { return bytes_[static_cast<size_t>(op)]; }        // of all results
+  int64_t elements(int op) const { return elements_[static_cast<size_t>(op)]; }  // of the index space
   // Whether a source is computed wherever it is read: a constant, or an index that is no copy.
   bool is_free(Value) const;
   // Ops that read this op's result, ascending; and whether it leaves the entry (output or state).
@@ -101,6 +102,7 @@ private:
   std::vector<int> op_of_;
   std::vector<std::vector<int>> readers_;
   std::vector<bool> leaves_;
+  std::vector<int64_t> bytes_, elements_;
 };
 
 }  // namespace gmc::fusion

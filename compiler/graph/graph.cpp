@@ -124,7 +124,7 @@ std::vector<Value> arguments(const Graph& g) {
   return out;
 }
 
-Graph map_regions(const Graph& from, Graph (*change)(const Graph&)) {
+Graph map_regions(Graph from, Graph (*change)(const Graph&)) {
   if (std::all_of(from.nodes().begin(), from.nodes().end(), [](const Node& n) { return n.regions.empty(); }))
     return from;
   Graph to(from.entry());

@@ -69,7 +69,7 @@ struct Var {
 // Of a region: its inputs of role `argument`, in order.
 std::vector<Value> arguments(const Graph&);
 // Each region of each node replaced, innermost first; the graph itself if no node has any.
-Graph map_regions(const Graph&, Graph (*change)(const Graph&));
+Graph map_regions(Graph, Graph (*change)(const Graph&));
 
 // Values used by nodes or outputs, per node and result.
 std::vector<std::vector<int>> use_counts(const Graph&);

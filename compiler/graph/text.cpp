@@ -7,6 +7,9 @@
 
 #include <charconv>
 #include <set>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace gmc::graph {
 namespace {
@@ -296,7 +299,8 @@ namespace {
 void verify_region(const Graph& g, const std::string& node);
 
 void verify_nodes(const Graph& g) {
-  std::set<std::string> names;
+  std::unordered_set<std::string_view> names;
+  std::unordered_map<std::string_view, Value> inputs;
   for (size_t i = 0; i < g.nodes().size(); ++i) {
     const Node& n = g.nodes()[i];
     if (!n.op) fail("node %{} has no op", i);
@@ -309,6 +313,7 @@ void verify_nodes(const Graph& g) {
         fail("node %{} '{}' uses result {} of %{}", i, n.name, v.result, v.node);
       operands.push_back(g.type(v));
     }
+    if (n.op->category == Category::input) inputs.try_emplace(n.text("name"), Value{static_cast<int32_t>(i), 0});
     for (const auto& region : n.regions) verify_region(*region, n.name);
     std::vector<TensorType> types;
     try {
@@ -331,9 +336,9 @@ void verify_nodes(const Graph& g) {
     if (o.value.result < 0 || static_cast<size_t>(o.value.result) >= g.node(o.value).types.size())
       fail("output '{}' names result {} of '{}'", o.name, o.value.result, g.node(o.value).name);
     if (!o.is_state) continue;
-    const Value state = g.find_input(o.name);
-    if (state.valid() && !(g.type(state) == g.type(o.value)))
-      fail("update '{}': type {} replaces {}", o.name, to_string(g.type(o.value)), to_string(g.type(state)));
+    const auto state = inputs.find(o.name);
+    if (state != inputs.end() && !(g.type(state->second) == g.type(o.value)))
+      fail("update '{}': type {} replaces {}", o.name, to_string(g.type(o.value)), to_string(g.type(state->second)));
   }
 }
 

@@ -45,11 +45,22 @@ const Pass& pass_named(const std::string& name) {
 }
 
 Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, const Graph&)>& after) {
-  Graph g = input;
-  for (const Pass& pass : passes()) {
-    g = pass.run(graph::map_regions(g, pass.run));
+  const auto run = [&](bool verify_each) {
+    Graph g = input;
+    for (const Pass& pass : passes()) {
+      g = pass.run(graph::map_regions(std::move(g), pass.run));
+      if (verify_each) graph::verify(g);
+      if (after) after(pass, g);
+    }
+    return g;
+  };
+  if (after) return run(true);
+  // Nodes are checked when they are made: the whole is looked at once, and pass by pass where something is wrong.
+  Graph g = run(false);
+  try {
     graph::verify(g);
-    if (after) after(pass, g);
+  } catch (const Error&) {
+    return run(true);
   }
   return g;
 }
