@@ -11,6 +11,7 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/CommandLine.h>
 #include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
@@ -28,12 +29,23 @@
 namespace gmc::codegen {
 namespace {
 
+// What takes long in LLVM's back end and gains nothing here: the strength reduction of loops (a third of the time of code
+// generation; what moves in hot loops is emitted as pointers that move) and scheduling after register allocation (for
+// cores that do not reorder). There is no other way to say so than the options of LLVM, which are the process's.
+void leave_out_passes() {
+  for (const char* name : {"disable-lsr", "disable-post-ra"}) {
+    const auto option = llvm::cl::getRegisteredOptions().find(name);
+    if (option != llvm::cl::getRegisteredOptions().end()) option->second->addOccurrence(1, name, "true");
+  }
+}
+
 void initialise_llvm() {
   static std::once_flag once;
   std::call_once(once, [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
     llvm::InitializeNativeTargetAsmParser();
+    leave_out_passes();
   });
 }
 

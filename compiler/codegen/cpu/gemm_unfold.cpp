@@ -53,15 +53,27 @@ private:
 
   // What does not change with k: where the columns lie.
   void prepare(llvm::Value* source, llvm::Value* first, int64_t valid) {
-    source_ = source;
     if (columns_.how == Unfolding::pieces) {
       source_ = float_at(b_, source, emit_offset(b_, first, columns_.n));
       return;
     }
-    offsets_.clear();
-    for (int64_t lane = 0; lane < lanes_; ++lane)
-      offsets_.push_back(lane < valid ? emit_offset(b_, b_.CreateNSWAdd(first, constant(lane)), columns_.n)
-                                      : offsets_.back());
+    if (!places_) {
+      llvm::BasicBlock& entry = b_.GetInsertBlock()->getParent()->getEntryBlock();
+      places_ = llvm::IRBuilder<>(&entry, entry.begin())
+                    .CreateAlloca(llvm::ArrayType::get(b_.getPtrTy(), static_cast<uint64_t>(lanes_)));
+    }
+    emit_loop(b_, constant(0), constant(lanes_), 1, [&](llvm::Value* lane) {
+      llvm::Value* column = b_.CreateNSWAdd(first, lane);
+      if (valid < lanes_)
+        column = b_.CreateNSWAdd(first, b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, lane, constant(valid - 1)));
+      b_.CreateStore(float_at(b_, source, emit_offset(b_, column, columns_.n)),
+                     b_.CreateInBoundsGEP(b_.getPtrTy(), places_, lane));
+    });
+  }
+  // The place of a lane's column, `from` floats on.
+  llvm::Value* place(int64_t lane, llvm::Value* from) {
+    llvm::Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), places_, static_cast<uint64_t>(lane));
+    return float_at(b_, b_.CreateLoad(b_.getPtrTy(), slot), from);
   }
 
   // Steps k to k + `some`, the first of which lies `from` floats behind the columns' places.
@@ -69,15 +81,14 @@ private:
     const int64_t stride = columns_.k.back().stride;
     if (columns_.how == Unfolding::transposed) {
       std::vector<llvm::Value*> rows;
-      llvm::Value* base = float_at(b_, source_, from);
-      for (llvm::Value* offset : offsets_) rows.push_back(float_at(b_, base, offset));
+      for (int64_t lane = 0; lane < lanes_; ++lane) rows.push_back(place(lane, from));
       const auto vectors = emit_transpose_quad(b_, rows, some, stride);
       for (int64_t i = 0; i < some; ++i) put(vectors[static_cast<size_t>(i)], to, i);
       return;
     }
     for (int64_t i = 0; i < some; ++i) {
-      llvm::Value* at = float_at(b_, float_at(b_, source_, from), i * stride);
-      put(columns_.how == Unfolding::pieces ? pieces(at, valid) : gathered(at), to, i);
+      llvm::Value* step = b_.CreateNSWAdd(from, constant(i * stride));
+      put(columns_.how == Unfolding::pieces ? pieces(float_at(b_, source_, step), valid) : gathered(step), to, i);
     }
   }
   void put(llvm::Value* x, llvm::Value* to, int64_t i) {
@@ -113,13 +124,11 @@ private:
     for (int i = 0; i < static_cast<int>(piece); ++i) even.push_back(2 * i);
     return b_.CreateShuffleVector(low, high, even);
   }
-  llvm::Value* gathered(llvm::Value* at) {
+  llvm::Value* gathered(llvm::Value* from) {
     llvm::Value* x = llvm::PoisonValue::get(vector_);
     for (int64_t lane = 0; lane < lanes_; ++lane)
-      x = b_.CreateInsertElement(
-          x,
-          b_.CreateAlignedLoad(b_.getFloatTy(), float_at(b_, at, offsets_[static_cast<size_t>(lane)]), llvm::Align(4)),
-          constant(lane));
+      x = b_.CreateInsertElement(x, b_.CreateAlignedLoad(b_.getFloatTy(), place(lane, from), llvm::Align(4)),
+                                 constant(lane));
     return x;
   }
 
@@ -128,7 +137,7 @@ private:
   int64_t lanes_;
   llvm::FixedVectorType* vector_;
   llvm::Value* source_ = nullptr;
-  std::vector<llvm::Value*> offsets_;
+  llvm::Value* places_ = nullptr;  // of each lane's column, in memory: there are more than registers
 };
 
 }  // namespace
