@@ -29,9 +29,9 @@
 namespace gmc::codegen {
 namespace {
 
-// What takes long in LLVM's back end and gains nothing here: the strength reduction of loops (a third of the time of code
-// generation; what moves in hot loops is emitted as pointers that move) and scheduling after register allocation (for
-// cores that do not reorder). There is no other way to say so than the options of LLVM, which are the process's.
+// What takes long in LLVM's back end and gains nothing here: the strength reduction of loops (a third of the time of
+// code generation; what moves in hot loops is emitted as pointers that move) and scheduling after register allocation
+// (for cores that do not reorder). There is no other way to say so than the options of LLVM, which are the process's.
 void leave_out_passes() {
   for (const char* name : {"disable-lsr", "disable-post-ra"}) {
     const auto option = llvm::cl::getRegisteredOptions().find(name);

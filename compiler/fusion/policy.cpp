@@ -51,11 +51,8 @@ void make_set(std::vector<T>& list) {
 
 bool contains(const std::vector<int>& set, int x) { return std::binary_search(set.begin(), set.end(), x); }
 
-bool bit(const std::vector<uint64_t>& bits, int i) { return bits[static_cast<size_t>(i) / 64] >> (i % 64) & 1; }
-void set_bit(std::vector<uint64_t>& bits, int i) { bits[static_cast<size_t>(i) / 64] |= uint64_t{1} << (i % 64); }
-void add_bits(std::vector<uint64_t>& to, const std::vector<uint64_t>& from) {
-  for (size_t w = 0; w < to.size(); ++w) to[w] |= from[w];
-}
+// Bytes of a value that is a number or a few: to share it is no reason for anything.
+constexpr int64_t largest_number = 8;
 
 }  // namespace
 
@@ -71,6 +68,7 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
     first_value_.push_back(static_cast<int>(value_bytes_.size()));
     for (const graph::TensorType& type : view.node(static_cast<int>(i)).types) count_value(type);
   }
+  const auto first_outside = static_cast<int>(value_bytes_.size());
   const auto number_of = [&](Value v) {
     if (const int op = view.op_of(v); op >= 0) return first_value_[static_cast<size_t>(op)] + v.result;
     const auto [known, is_new] = from_outside.try_emplace(v, 0);
@@ -88,20 +86,29 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
     for (const Access& a : view.ops()[i].operands)
       if (!view.is_free(a.source)) slot.reads.push_back(number_of(a.source));
     make_set(slot.reads);
+    for (size_t r = 0; r < view.node(op).types.size(); ++r)
+      touching[first_value_[i] + static_cast<int>(r)].push_back(op);
     for (int v : slot.reads) slot.bytes += value_bytes_[static_cast<size_t>(v)], touching[v].push_back(op);
     if (view.leaves(op) || !view.readers(op).empty()) {
       slot.writes.push_back(op);
       slot.bytes += view.bytes(op);
     }
-    for (size_t r = 0; r < view.node(op).types.size(); ++r)
-      touching[first_value_[i] + static_cast<int>(r)].push_back(op);
     slot_of_[i] = op;
+    place_.push_back(op);
     slots_.push_back(std::move(slot));
   }
-  for (const auto& [value, ops] : touching)
-    for (int a : ops)
-      for (int b : ops)
-        if (a != b) neighbours_[static_cast<size_t>(a)].insert(b);
+  const auto computed = [&](int value) { return value < first_outside; };
+  for (const auto& [value, ops] : touching) {
+    // Who computes a value and who reads it; and those that read it, where it is more than a number that everybody
+    // reads.
+    const bool joins_readers = value_bytes_[static_cast<size_t>(value)] > largest_number;
+    for (size_t i = 0; i < ops.size(); ++i)
+      for (size_t j = i + 1; j < ops.size(); ++j) {
+        if (!joins_readers && !(computed(value) && i == 0)) continue;
+        neighbours_[static_cast<size_t>(ops[i])].insert(ops[j]);
+        neighbours_[static_cast<size_t>(ops[j])].insert(ops[i]);
+      }
+  }
 }
 
 std::vector<int> PlanBuilder::kernels() const {
@@ -111,58 +118,88 @@ std::vector<int> PlanBuilder::kernels() const {
   return out;
 }
 
-// Whether a path leads from one kernel to another through a third.
-bool PlanBuilder::comes_back(int from, int to) const {
-  std::vector<bool> seen(slots_.size(), false);
-  std::vector<int> stack{from};
+template <class Visit>
+void PlanBuilder::each_after(int kernel_handle, Visit visit) const {
+  for (const auto& region : kernel(kernel_handle).regions)
+    for (int op : region)
+      for (int reader : view_.readers(op))
+        if (const int other = slot_of_[static_cast<size_t>(reader)]; other != kernel_handle) visit(other);
+}
+
+template <class Visit>
+void PlanBuilder::each_before(int kernel_handle, Visit visit) const {
+  for (const auto& region : kernel(kernel_handle).regions)
+    for (int op : region)
+      for (const Access& a : view_.ops()[static_cast<size_t>(op)].operands) {
+        const int source = view_.op_of(a.source);
+        if (source < 0) continue;
+        if (const int other = slot_of_[static_cast<size_t>(source)]; other != kernel_handle) visit(other);
+      }
+}
+
+// The kernels before `last` that depend on `first`: a path to `last` passes through no others.
+std::vector<int> PlanBuilder::between_after(int first, int last) const {
+  std::vector<int> found, stack{first};
   while (!stack.empty()) {
     const int at = stack.back();
     stack.pop_back();
-    for (const auto& region : kernel(at).regions)
-      for (int op : region)
-        for (int reader : view_.readers(op)) {
-          const int next = slot_of_[static_cast<size_t>(reader)];
-          if (next == to && at != from) return true;
-          if (next == to || next == at || seen[static_cast<size_t>(next)]) continue;
-          seen[static_cast<size_t>(next)] = true;
-          stack.push_back(next);
-        }
+    each_after(at, [&](int next) {
+      if (place(next) >= place(last) || !marks_.add(next)) return;
+      found.push_back(next);
+      stack.push_back(next);
+    });
   }
-  return false;
+  marks_.clear(found);
+  return found;
 }
 
-// From the last kernels to the first.
-void PlanBuilder::find_reach() {
-  std::vector<std::vector<int>> next(slots_.size()), before(slots_.size());
-  std::vector<size_t> open(slots_.size(), 0);
-  std::vector<int> ready;
-  for (int k : kernels()) {
-    std::vector<int>& after = next[static_cast<size_t>(k)];
-    for (const auto& region : kernel(k).regions)
-      for (int op : region)
-        for (int reader : view_.readers(op))
-          if (const int other = slot_of_[static_cast<size_t>(reader)]; other != k) after.push_back(other);
-    make_set(after);
-    open[static_cast<size_t>(k)] = after.size();
-    for (int other : after) before[static_cast<size_t>(other)].push_back(k);
-    if (after.empty()) ready.push_back(k);
+// The kernels behind `first` on which `last` depends.
+std::vector<int> PlanBuilder::between_before(int first, int last) const {
+  std::vector<int> found, stack{last};
+  while (!stack.empty()) {
+    const int at = stack.back();
+    stack.pop_back();
+    each_before(at, [&](int next) {
+      if (place(next) <= place(first) || !marks_.add(next)) return;
+      found.push_back(next);
+      stack.push_back(next);
+    });
   }
-  reach_.assign(slots_.size(), std::vector<uint64_t>((slots_.size() + 63) / 64));
-  while (!ready.empty()) {
-    const auto k = static_cast<size_t>(ready.back());
-    ready.pop_back();
-    for (int other : next[k]) {
-      set_bit(reach_[k], other);
-      add_bits(reach_[k], reach_[static_cast<size_t>(other)]);
-    }
-    for (int other : before[k])
-      if (--open[static_cast<size_t>(other)] == 0) ready.push_back(other);
-  }
+  marks_.clear(found);
+  return found;
 }
 
-bool PlanBuilder::reaches(int from, int to) {
-  if (reach_.empty()) find_reach();
-  return bit(reach_[static_cast<size_t>(from)], to);
+// Whether a path leads from one kernel to the other through a third, or through none.
+PlanBuilder::Path PlanBuilder::path_between(int a, int b) const {
+  const int first = place(a) < place(b) ? a : b, last = first == a ? b : a;
+  Path path;
+  const auto look = [&](int at) {
+    bool meets = false;
+    each_after(at, [&](int next) { meets |= next == last; });
+    return meets;
+  };
+  path.direct = look(first);
+  for (int k : between_after(first, last)) path.through_third |= look(k);
+  return path;
+}
+
+// Keeps the order when the two become one (Pearce and Kelly, "A dynamic topological sort algorithm for directed acyclic
+// graphs", JEA 11, 2006): what both need goes in front of them, what needs them behind.
+void PlanBuilder::reorder(int a, int b) {
+  const int first = place(a) < place(b) ? a : b, last = first == a ? b : a;
+  std::vector<int> behind = between_after(first, last), front = between_before(first, last);
+  const auto sooner = [&](int x, int y) { return place(x) < place(y); };
+  std::sort(behind.begin(), behind.end(), sooner);
+  std::sort(front.begin(), front.end(), sooner);
+  std::vector<int> order = front, places{place(first), place(last)};
+  order.push_back(a);
+  order.insert(order.end(), behind.begin(), behind.end());
+  for (int k : front) places.push_back(place(k));
+  for (int k : behind) places.push_back(place(k));
+  std::sort(places.begin(), places.end());
+  // One place is left over: that of the kernel which goes, between the two halves.
+  for (size_t i = 0; i < order.size(); ++i)
+    place_[static_cast<size_t>(order[i])] = places[i <= front.size() ? i : i + 1];
 }
 
 bool PlanBuilder::is_inside(int op, int a, int b) const {
@@ -181,8 +218,7 @@ int64_t PlanBuilder::bytes_saved(int a, int b) const {
   }
   const auto handed_over = [&](const Slot& from, const Slot& to) {
     for (int op : from.writes) {
-      const int first = first_value_[static_cast<size_t>(op)],
-                results = static_cast<int>(view_.node(op).types.size());
+      const int first = first_value_[static_cast<size_t>(op)], results = static_cast<int>(view_.node(op).types.size());
       bool handed = false;
       for (int v = first; v < first + results; ++v) {
         if (!contains(to.reads, v)) continue;
@@ -265,10 +301,9 @@ double PlanBuilder::added_work(const Merge& m) const {
 }
 
 // A merge that might be legal, from what costs little to find out.
-std::optional<Merge> PlanBuilder::propose(int a, int b, bool horizontal) const {
+std::optional<Merge> PlanBuilder::propose(int a, int b) const {
   const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
   if (!x.kernel.library.empty() || !y.kernel.library.empty()) return std::nullopt;
-  if (horizontal) return x.has_product || y.has_product ? std::nullopt : std::optional(Merge{a, b, true, 0});
   if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1 || (x.has_product && y.has_product))
     return std::nullopt;
   return Merge{a, b, false, bytes_saved(a, b)};
@@ -284,13 +319,11 @@ const std::variant<Merge, Refusal>& PlanBuilder::judged(int a, int b, bool horiz
   return cache_.insert_or_assign({a, b, horizontal}, now).first->second.verdict;
 }
 
-std::optional<Refusal> PlanBuilder::refused_by_others(const Merge& m) {
-  if (m.horizontal) {
-    if (!reaches(m.a, m.b) && !reaches(m.b, m.a)) return std::nullopt;
-    return Refusal{"L6", "one depends on the other"};
-  }
-  if (!comes_back(m.a, m.b) && !comes_back(m.b, m.a)) return std::nullopt;
-  return Refusal{"L1", "a path leaves the kernel and comes back"};
+std::optional<Refusal> PlanBuilder::refused_by_others(const Merge& m) const {
+  const Path path = path_between(m.a, m.b);
+  if (m.horizontal && (path.direct || path.through_third)) return Refusal{"L6", "one depends on the other"};
+  if (path.through_third) return Refusal{"L1", "a path leaves the kernel and comes back"};
+  return std::nullopt;
 }
 
 std::variant<Merge, Refusal> PlanBuilder::try_merge(int a, int b, bool horizontal) {
@@ -301,7 +334,7 @@ std::variant<Merge, Refusal> PlanBuilder::try_merge(int a, int b, bool horizonta
   return verdict;
 }
 
-void PlanBuilder::merge_best(bool horizontal, const std::function<double(const Merge&)>& score,
+void PlanBuilder::merge_best(const std::function<double(const Merge&)>& score,
                              const std::function<std::string(const Merge&)>& reason) {
   const auto later = [](const Candidate& x, const Candidate& y) {
     return std::tuple(x.score, -x.merge.a, -x.merge.b) < std::tuple(y.score, -y.merge.a, -y.merge.b);
@@ -309,61 +342,119 @@ void PlanBuilder::merge_best(bool horizontal, const std::function<double(const M
   std::priority_queue<Candidate, std::vector<Candidate>, decltype(later)> queue(later);
   const auto consider = [&](int a, int b) {
     if (a > b) std::swap(a, b);
-    // Merges of others never take away a path: what is refused for one now stays so until one of the two changes.
-    if (horizontal && (reaches(a, b) || reaches(b, a))) return;
-    const std::optional<Merge> merge = propose(a, b, horizontal);
+    const std::optional<Merge> merge = propose(a, b);
     if (!merge) return;
     const double points = score(*merge);
     if (points > 0)
       queue.push({points, *merge, slots_[static_cast<size_t>(a)].version, slots_[static_cast<size_t>(b)].version});
   };
-  const auto consider_all = [&](int a, int from) {
-    if (horizontal) {
-      for (int b : kernels())
-        if (b >= from && b != a) consider(a, b);
-      return;
-    }
+  for (int a : kernels()) {
     const std::set<int>& near = neighbours_[static_cast<size_t>(a)];
-    for (auto b = near.lower_bound(from); b != near.end(); ++b) consider(a, *b);
-  };
-  for (int a : kernels()) consider_all(a, a + 1);
+    for (auto b = near.upper_bound(a); b != near.end(); ++b) consider(a, *b);
+  }
   while (!queue.empty()) {
     const Candidate c = queue.top();
     queue.pop();
     const Slot &a = slots_[static_cast<size_t>(c.merge.a)], &b = slots_[static_cast<size_t>(c.merge.b)];
     if (!a.alive || !b.alive || a.version != c.version_a || b.version != c.version_b) continue;
-    // Most are replaced before their turn comes: legality is asked for last.
-    if (!horizontal && !std::holds_alternative<Merge>(judged(c.merge.a, c.merge.b, false))) continue;
+    // Most are replaced before their turn comes: legality is asked for last. Merges of others never take away a path,
+    // so what is refused now stays so until one of the two changes.
+    if (!std::holds_alternative<Merge>(judged(c.merge.a, c.merge.b, false))) continue;
     if (refused_by_others(c.merge)) continue;
     merge(c.merge, reason(c.merge));
-    consider_all(c.merge.a, 0);
+    for (int other : neighbours_[static_cast<size_t>(c.merge.a)]) consider(c.merge.a, other);
   }
 }
 
-// Two kernels become one: who reaches either reaches both and what they reach.
-void PlanBuilder::follow_reach(int a, int b) {
-  if (reach_.empty()) return;
-  std::vector<uint64_t>& both = reach_[static_cast<size_t>(a)];
-  add_bits(both, reach_[static_cast<size_t>(b)]);
-  for (int k : kernels()) {
-    std::vector<uint64_t>& of_k = reach_[static_cast<size_t>(k)];
-    if (k == a || k == b || (!bit(of_k, a) && !bit(of_k, b))) continue;
-    set_bit(of_k, a);
-    add_bits(of_k, both);
+namespace {
+
+// Which kernels depend on which, while kernels become one.
+class Reach {
+public:
+  Reach(size_t handles, const std::vector<int>& last_to_first) : bits_(handles), kernels_(last_to_first) {
+    for (int k : kernels_) bits_[static_cast<size_t>(k)].resize((handles + 63) / 64);
+  }
+  // Kernels are told of from the last to the first.
+  void add(int from, int to) {
+    set(of(from), to);
+    include(of(from), of(to));
+  }
+  bool operator()(int from, int to) const { return has(bits_[static_cast<size_t>(from)], to); }
+  // Who reaches either reaches what they are now.
+  void join(int a, int b) {
+    include(of(a), of(b));
+    std::erase(kernels_, b);
+    for (int k : kernels_)
+      if (k != a && (has(of(k), a) || has(of(k), b))) {
+        set(of(k), a);
+        include(of(k), of(a));
+      }
+  }
+
+private:
+  using Bits = std::vector<uint64_t>;
+  Bits& of(int k) { return bits_[static_cast<size_t>(k)]; }
+  static bool has(const Bits& bits, int i) { return bits[static_cast<size_t>(i) / 64] >> (i % 64) & 1; }
+  static void set(Bits& bits, int i) { bits[static_cast<size_t>(i) / 64] |= uint64_t{1} << (i % 64); }
+  static void include(Bits& to, const Bits& from) {
+    for (size_t w = 0; w < to.size(); ++w) to[w] |= from[w];
+  }
+  std::vector<Bits> bits_;
+  std::vector<int> kernels_;
+};
+
+}  // namespace
+
+void PlanBuilder::merge_side_by_side(const std::string& reason) {
+  std::vector<int> ordered = kernels();
+  std::sort(ordered.begin(), ordered.end(), [&](int x, int y) { return place(x) > place(y); });
+  Reach reach(slots_.size(), ordered);
+  for (int k : ordered) each_after(k, [&](int next) { reach.add(k, next); });
+
+  const auto lighter = [&](int x, int y) { return std::pair(work(x), x) < std::pair(work(y), y); };
+  std::set<int, decltype(lighter)> free(lighter);  // those that can share a launch, the least work first
+  for (int k : ordered)
+    if (kernel(k).library.empty() && !has_product(k)) free.insert(k);
+  // The least pair of each kernel. A partner that goes, grows or becomes dependent is replaced when its turn comes; the
+  // one in its stead is never less work.
+  using Pair = std::tuple<double, int, int, int>;  // work, the two, whose pair it is
+  std::priority_queue<Pair, std::vector<Pair>, std::greater<>> queue;
+  const auto pair_up = [&](int k) {
+    for (int other : free) {
+      if (other == k || reach(k, other) || reach(other, k)) continue;
+      queue.emplace(work(k) + work(other), std::min(k, other), std::max(k, other), k);
+      return;
+    }
+  };
+  for (int k : free) pair_up(k);
+  while (!queue.empty()) {
+    const auto [sum, a, b, owner] = queue.top();
+    queue.pop();
+    const int partner = owner == a ? b : a;
+    if (!slots_[static_cast<size_t>(owner)].alive) continue;
+    if (!slots_[static_cast<size_t>(partner)].alive || reach(a, b) || reach(b, a) || work(a) + work(b) != sum) {
+      pair_up(owner);
+      continue;
+    }
+    free.erase(a);
+    free.erase(b);
+    merge({a, b, true, 0}, reason);
+    reach.join(a, b);
+    free.insert(a);
+    pair_up(a);
   }
 }
 
 void PlanBuilder::merge(const Merge& m, std::string reason) {
   Slot &a = slots_[static_cast<size_t>(m.a)], &b = slots_[static_cast<size_t>(m.b)];
+  reorder(m.a, m.b);
   a.bytes += b.bytes - bytes_saved(m.a, m.b);
   if (m.horizontal) {
     a.kernel.regions.insert(a.kernel.regions.end(), b.kernel.regions.begin(), b.kernel.regions.end());
-    follow_reach(m.a, m.b);
   } else {
     a.repeated = repeated_by(m.a, m.b);
     a.widest = widest_of(m.a, m.b);
     a.kernel.regions[0] = joined(m.a, m.b);
-    reach_.clear();
   }
   for (const auto& region : b.kernel.regions)
     for (int op : region) slot_of_[static_cast<size_t>(op)] = m.a;

@@ -42,10 +42,13 @@ public:
   // The legal merge of these two, or why there is none.
   std::variant<Merge, Refusal> try_merge(int a, int b, bool horizontal);
   void merge(const Merge&, std::string reason = {});
-  // The legal merge with the highest score, again and again, until none scores above 0: among kernels that share a
-  // value (vertical and siblings) or, with `horizontal`, among all pairs. A score depends on the two kernels only.
-  void merge_best(bool horizontal, const std::function<double(const Merge&)>& score,
+  // The legal merge with the highest score, again and again, until none scores above 0: among kernels one of which
+  // reads what the other computes, or that read the same value of more than one element. A score depends on the two
+  // kernels only.
+  void merge_best(const std::function<double(const Merge&)>& score,
                   const std::function<std::string(const Merge&)>& reason);
+  // Then independent kernels share a launch, the two with the least work first, until none are independent.
+  void merge_side_by_side(const std::string& reason);
 
   // The finished plan, with a decision for every pair of kernels that share a value and stayed apart.
   Plan finish(std::string policy);
@@ -75,19 +78,27 @@ private:
   };
   bool connected(int a, int b) const { return neighbours_[static_cast<size_t>(a)].count(b) > 0; }
   bool is_inside(int op, int a, int b) const;
-  bool comes_back(int from, int to) const;
-  void find_reach();
-  void follow_reach(int a, int b);
-  bool reaches(int from, int to);
+  struct Path {
+    bool direct = false, through_third = false;
+  };
+  int place(int handle) const { return place_[static_cast<size_t>(handle)]; }
+  template <class Visit>
+  void each_after(int handle, Visit visit) const;
+  template <class Visit>
+  void each_before(int handle, Visit visit) const;
+  std::vector<int> between_after(int first, int last) const;
+  std::vector<int> between_before(int first, int last) const;
+  Path path_between(int a, int b) const;
+  void reorder(int a, int b);
   int64_t bytes_saved(int a, int b) const;
   int widest_of(int a, int b) const;
   double repeated_work(const std::vector<int>& region, const Shape& domain) const;
   double repeated_by(int a, int b) const;
   std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;
-  std::optional<Merge> propose(int a, int b, bool horizontal) const;
+  std::optional<Merge> propose(int a, int b) const;
   std::vector<int> joined(int a, int b) const;
   const std::variant<Merge, Refusal>& judged(int a, int b, bool horizontal);
-  std::optional<Refusal> refused_by_others(const Merge&);
+  std::optional<Refusal> refused_by_others(const Merge&) const;
 
   const View& view_;
   std::string library_;
@@ -98,8 +109,19 @@ private:
   // Values that are computed or read, numbered: those of an op from its first on.
   std::vector<int> first_value_;  // per op
   std::vector<int64_t> value_bytes_;
-  // Per handle the kernels that depend on it, a bit each; kept up to date by merges side by side, forgotten by others.
-  std::vector<std::vector<uint64_t>> reach_;
+  std::vector<int> place_;  // per handle, in an order in which every kernel can run
+  // Which kernels a walk has seen.
+  struct Marks {
+    bool add(int k) {
+      if (static_cast<size_t>(k) >= seen.size()) seen.resize(static_cast<size_t>(k) + 1, false);
+      return !seen[static_cast<size_t>(k)] && (seen[static_cast<size_t>(k)] = true);
+    }
+    void clear(const std::vector<int>& added) {
+      for (int k : added) seen[static_cast<size_t>(k)] = false;
+    }
+    std::vector<bool> seen;
+  };
+  mutable Marks marks_;
 };
 
 struct Policy {

@@ -14,10 +14,8 @@ Plan policy_greedy(const View& view, const std::string& library) {
     const auto bytes = static_cast<double>(m.bytes_saved);
     return builder.added_work(m) > bytes + launch ? 0 : bytes;
   };
-  builder.merge_best(false, saved, [](const Merge& m) { return fmt::format("saves {} bytes", m.bytes_saved); });
-  builder.merge_best(
-      true, [&](const Merge& m) { return 1.0 / (1.0 + builder.work(m.a) + builder.work(m.b)); },
-      [](const Merge&) { return "independent: one launch"; });
+  builder.merge_best(saved, [](const Merge& m) { return fmt::format("saves {} bytes", m.bytes_saved); });
+  builder.merge_side_by_side("independent: one launch");
   return builder.finish("greedy");
 }
 

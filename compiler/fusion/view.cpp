@@ -229,6 +229,37 @@ Value View::blocking(Value v, bool unfolds) const {
   return v;
 }
 
+// How node `n`, whose work runs over `index_space`, reads operand k; nothing if it cannot.
+std::optional<Access> View::access_of(const graph::Node& n, size_t k, const Shape& index_space) const {
+  const Category c = n.op->category;
+  const Shape& shape = graph_->type(n.inputs[k]).shape;
+  std::optional<Access> access = resolve(n.inputs[k]);
+  if (is_movement(c)) access = access ? through(n, shape, *access) : access;
+  Shape space = index_space;
+  if (c == Category::matmul && access) {
+    space = shape;
+    if (n.flag(k == 0 ? "transpose_a" : "transpose_b")) {
+      std::iter_swap(access->strides.end() - 1, access->strides.end() - 2);
+      std::iter_swap(space.end() - 1, space.end() - 2);
+    }
+  }
+  // Products, gathers and what takes whole tensors read from memory, where constants and indices are not.
+  const bool in_memory = access && (op_of(access->source) >= 0 || !is_free(access->source));
+  const bool whole = is_whole(c) || (c == Category::gather && k == 0);
+  if (whole && access) access->aligned = false;
+  const bool inside = access && access->guards.empty();
+  const bool readable =
+      access && (c == Category::matmul ? in_memory && product_can_read(*access, space)
+                 : is_whole(c) ? in_memory && inside && is_dense(*access, shape, graph_->type(access->source).shape)
+                 : whole       ? in_memory && inside
+                               : true);
+  if (readable) return access;
+  if (c != Category::matmul || k != 1) return std::nullopt;
+  auto unfolded = resolve_unfolded(n.inputs[k], -1);
+  if (unfolded && n.flag("transpose_b")) std::iter_swap(unfolded->axes.end() - 1, unfolded->axes.end() - 2);
+  return unfolded;
+}
+
 View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
   std::vector<bool> copies(g.nodes().size(), false);
   for (const graph::Output& o : g.outputs()) {
@@ -243,61 +274,32 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
       fail("'{}' reads '{}' in a way that cannot be compiled: {}", reader.name, g.node(v).name, to_string(g.type(v)));
     copies[static_cast<size_t>(v.node)] = true;
   };
-  // An access that strides cannot express makes the movement below it a copy; then everything is looked at again.
-  for (bool again = true; again;) {
-    again = false;
-    ops_.clear();
-    std::fill(op_of_.begin(), op_of_.end(), -1);
-    for (size_t i = 0; i < g.nodes().size() && !again; ++i) {
-      const graph::Node& n = g.nodes()[i];
-      const Category c = n.op->category;
-      if (c == Category::composite) fail("composite '{}' must be expanded before fusion", n.name);
-      const bool works = c == Category::elementwise || c == Category::random || c == Category::gather ||
-                         c == Category::reduce || c == Category::matmul || is_whole(c);
-      if (!works && !(copies[i] && c != Category::input && c != Category::literal)) continue;
-      Op op{static_cast<int32_t>(i), works ? c : Category::elementwise, !works, n.types[0].shape, {}};
-      if (c == Category::reduce) op.index_space = g.type(n.inputs[0]).shape;
-      for (size_t k = 0; k < n.inputs.size() && !again; ++k) {
-        std::optional<Access> access = resolve(n.inputs[k]);
-        if (is_movement(c)) access = access ? through(n, g.type(n.inputs[k]).shape, *access) : access;
-        Shape space = op.index_space;
-        if (c == Category::matmul && access) {
-          space = g.type(n.inputs[k]).shape;
-          if (n.flag(k == 0 ? "transpose_a" : "transpose_b")) {
-            std::iter_swap(access->strides.end() - 1, access->strides.end() - 2);
-            std::iter_swap(space.end() - 1, space.end() - 2);
-          }
-        }
-        // Products, gathers and what takes whole tensors read from memory, where constants and indices are not.
-        const bool in_memory = access && (op_of(access->source) >= 0 || !is_free(access->source));
-        const bool whole = is_whole(c) || (c == Category::gather && k == 0);
-        if (whole && access) access->aligned = false;
-        const bool inside = access && access->guards.empty();
-        const bool readable =
-            access && (c == Category::matmul ? in_memory && product_can_read(*access, space)
-                       : is_whole(c)         ? in_memory && inside &&
-                                           is_dense(*access, g.type(n.inputs[k]).shape, g.type(access->source).shape)
-                       : whole ? in_memory && inside
-                               : true);
-        const bool unfolds = c == Category::matmul && k == 1;
-        if (!readable && unfolds) {
-          if (auto unfolded = resolve_unfolded(n.inputs[k], -1)) {
-            if (n.flag("transpose_b")) std::iter_swap(unfolded->axes.end() - 1, unfolded->axes.end() - 2);
-            op.operands.push_back(std::move(*unfolded));
-            continue;
-          }
-        }
-        if (!readable) {
-          make_copy(blocking(n.inputs[k], unfolds), n);
-          again = true;
-          break;
-        }
+  // An access that strides cannot express makes the movement below it a copy; from there on everything is looked at
+  // again.
+  for (size_t i = 0; i < g.nodes().size(); ++i) {
+    const graph::Node& n = g.nodes()[i];
+    const Category c = n.op->category;
+    if (c == Category::composite) fail("composite '{}' must be expanded before fusion", n.name);
+    const bool works = c == Category::elementwise || c == Category::random || c == Category::gather ||
+                       c == Category::reduce || c == Category::matmul || is_whole(c);
+    if (!works && !(copies[i] && c != Category::input && c != Category::literal)) continue;
+    Op op{static_cast<int32_t>(i), works ? c : Category::elementwise, !works, n.types[0].shape, {}};
+    if (c == Category::reduce) op.index_space = g.type(n.inputs[0]).shape;
+    std::optional<Value> copied;
+    for (size_t k = 0; k < n.inputs.size() && !copied; ++k)
+      if (auto access = access_of(n, k, op.index_space))
         op.operands.push_back(std::move(*access));
-      }
-      if (again) break;
-      op_of_[i] = static_cast<int>(ops_.size());
-      ops_.push_back(std::move(op));
+      else
+        copied = blocking(n.inputs[k], c == Category::matmul && k == 1);
+    if (copied) {
+      make_copy(*copied, n);
+      for (; !ops_.empty() && ops_.back().node >= copied->node; ops_.pop_back())
+        op_of_[static_cast<size_t>(ops_.back().node)] = -1;
+      i = static_cast<size_t>(copied->node) - 1;
+      continue;
     }
+    op_of_[i] = static_cast<int>(ops_.size());
+    ops_.push_back(std::move(op));
   }
   readers_.resize(ops_.size());
   leaves_.assign(ops_.size(), false);

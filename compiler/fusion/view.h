@@ -93,6 +93,7 @@ private:
   std::optional<Access> resolve(Value v) const;
   // Whether the value is read where it lies in memory.
   bool is_source(Value v) const;
+  std::optional<Access> access_of(const graph::Node&, size_t operand, const Shape& index_space) const;
   std::optional<Access> resolve_unfolded(Value v, int32_t copied) const;
   // The movement that has to become a copy before a reader of `v` can be compiled.
   Value blocking(Value v, bool unfolds) const;

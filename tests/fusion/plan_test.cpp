@@ -69,7 +69,7 @@ Plan policy_epilogues(const View& view, const std::string& library = {}) {
   auto score = [&](const fusion::Merge& m) {
     return builder.has_product(m.a) || builder.has_product(m.b) ? static_cast<double>(m.bytes_saved) : 0;
   };
-  builder.merge_best(false, score, [](const fusion::Merge&) { return "epilogue"; });
+  builder.merge_best(score, [](const fusion::Merge&) { return "epilogue"; });
   return builder.finish("epilogues");
 }
 
