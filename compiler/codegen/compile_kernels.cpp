@@ -1,13 +1,10 @@
 #include "compiler/codegen/compile_kernels.h"
 
 #include "compiler/codegen/cpu/emit.h"
+#include "runtime/base/share_out.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <map>
-#include <system_error>
-#include <thread>
 
 namespace gmc::codegen {
 namespace {
@@ -23,21 +20,33 @@ struct Unit {
   KernelCode code;
 };
 
-ObjectCode compile_object(const std::vector<Unit*>& units, const Target& target, llvm::TargetMachine& machine,
-                          bool keep_text) {
+// What one place calls becomes part of it: a function of its own costs half a millisecond. Micro-kernels have all
+// registers to themselves.
+void inline_parts(llvm::Module& module) {
+  for (llvm::Function& f : llvm::make_early_inc_range(module)) {
+    if (!f.hasInternalLinkage() || !f.hasOneUse() || f.getName().starts_with("micro")) continue;
+    auto* call = llvm::dyn_cast<llvm::CallBase>(*f.user_begin());
+    llvm::InlineFunctionInfo info;
+    if (call && llvm::InlineFunction(*call, info).isSuccess()) f.eraseFromParent();
+  }
+}
+
+ObjectCode compile_object(const std::vector<Unit*>& units, const Target& target, bool keep_text) {
   llvm::LLVMContext context;
+  const auto machine = make_target_machine(target);
   ObjectCode out;
   out.name = units[0]->symbol;
-  auto module = make_module(context, out.name, machine);
+  auto module = make_module(context, out.name, *machine);
   RegionFunctions shared;
   for (Unit* unit : units) unit->code = emit_phase(*module, *unit->kernel, *unit->phase, unit->symbol, target, shared);
-  optimise(*module, machine);
+  inline_parts(*module);
+  optimise(*module, *machine);
   if (keep_text) {
     out.llvm_ir = print_module(*module);
     auto again = llvm::CloneModule(*module);
-    out.assembly = emit_assembly(*again, machine);
+    out.assembly = emit_assembly(*again, *machine);
   }
-  out.bytes = emit_object(*module, machine);
+  out.bytes = emit_object(*module, *machine);
   return out;
 }
 
@@ -76,30 +85,7 @@ Code compile_kernels(const std::vector<const kernel::Kernel*>& kernels, const Ta
   const auto objects = objects_of(units, target);
   Code out;
   out.objects.resize(objects.size());
-  // Each thread has a target machine of its own; each object an LLVM context.
-  const size_t wanted = jobs > 0 ? static_cast<size_t>(jobs) : std::max(1u, std::thread::hardware_concurrency());
-  std::atomic<size_t> next{0};
-  const size_t threads = std::min(objects.size(), wanted);
-  std::vector<std::exception_ptr> problems(threads);
-  auto run = [&](size_t worker) {
-    try {
-      const auto machine = make_target_machine(target);
-      for (size_t i = next++; i < objects.size(); i = next++)
-        out.objects[i] = compile_object(objects[i], target, *machine, keep_text);
-    } catch (...) {
-      problems[worker] = std::current_exception();
-    }
-  };
-  std::vector<std::thread> pool;
-  try {
-    for (size_t t = 1; t < threads; ++t) pool.emplace_back(run, t);
-  } catch (const std::system_error&) {
-    // No more threads to be had: those there are share the work.
-  }
-  if (threads > 0) run(0);
-  for (std::thread& t : pool) t.join();
-  for (const std::exception_ptr& problem : problems)
-    if (problem) std::rethrow_exception(problem);
+  share_out(objects.size(), jobs, [&](size_t i) { out.objects[i] = compile_object(objects[i], target, keep_text); });
   for (const auto& of_kernel : phases) {
     KernelCode& code = out.kernels.emplace_back();
     for (size_t i : of_kernel) {

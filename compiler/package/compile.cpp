@@ -5,11 +5,13 @@
 #include "compiler/package/assemble.h"
 #include "compiler/transform/pass.h"
 #include "runtime/base/error.h"
+#include "runtime/base/share_out.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 namespace gmc::package {
 namespace {
@@ -74,6 +76,28 @@ CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Opt
   return out;
 }
 
+// Each entry on a thread of its own, the largest first.
+void lower_entries(const Source& source, const Options& options, Compiled& out) {
+  std::vector<size_t> order(source.entries.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return source.entries[a].nodes().size() > source.entries[b].nodes().size();
+  });
+  out.entries.resize(order.size());
+  std::vector<Timing> timings(order.size());
+  share_out(order.size(), options.jobs, [&](size_t i) {
+    Stopwatch watch;
+    auto graph = std::make_shared<graph::Graph>(transform::run_pipeline(source.entries[order[i]]));
+    timings[i].transform_ms = watch.lap();
+    out.entries[order[i]] = compile_graph(std::move(graph), options, timings[i], watch);
+  });
+  for (const Timing& t : timings) {
+    out.timing.transform_ms += t.transform_ms;
+    out.timing.fusion_ms += t.fusion_ms;
+    out.timing.lower_ms += t.lower_ms;
+  }
+}
+
 void collect_kernels(CompiledEntry& entry, std::vector<CompiledKernel*>& kernels) {
   for (CompiledKernel& k : entry.kernels) kernels.push_back(&k);
   for (CompiledEntry& region : entry.regions) collect_kernels(region, kernels);
@@ -99,17 +123,13 @@ Compiled compile(const Source& source, const Options& options) {
   out.name = source.name;
   out.target = options.target;
   Stopwatch watch;
-  for (const graph::Graph& entry : source.entries) {
-    auto graph = std::make_shared<graph::Graph>(transform::run_pipeline(entry));
-    out.timing.transform_ms += watch.lap();
-    out.entries.push_back(compile_graph(std::move(graph), options, out.timing, watch));
-  }
+  lower_entries(source, options, out);
+  out.timing.total_ms = watch.lap();
   generate_code(options, out);
   out.timing.codegen_ms = watch.lap();
   assemble(source, out);
   out.timing.package_ms = watch.lap();
-  const Timing& t = out.timing;
-  out.timing.total_ms = t.transform_ms + t.fusion_ms + t.lower_ms + t.codegen_ms + t.package_ms;
+  out.timing.total_ms += out.timing.codegen_ms + out.timing.package_ms;
   return out;
 }
 
