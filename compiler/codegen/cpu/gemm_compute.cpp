@@ -133,12 +133,16 @@ private:
 // The micro-kernels of one product: base and base + 1 rows, times base, base + 1 and masked vectors.
 struct MicroKernels {
   std::array<std::array<llvm::Function*, 2>, 3> functions{};
+  int64_t row_stride = 0, column_stride = 0;
 
   MicroKernels(llvm::Module& module, const GemmShape& shape, const GemmTiling& tiling, const GemmLayout& layout,
                const Target& target) {
     const Split &rows = layout.row_split, &vectors = layout.vector_split;
     // The last panel has the masked vector; packed panels are padded instead.
     const bool masked = layout.tail && !tiling.packed;
+    const GemmStrides row = tiling.copied_rows ? GemmStrides{1, layout.copied_stride} : row_strides(shape, tiling);
+    row_stride = row.outer == 1 ? row.k : row.outer;
+    column_stride = tiling.packed ? layout.lanes * layout.packed_k : column_strides(shape, tiling).k;
     for (size_t v = 0; v < 3; ++v) {
       if (v == 0 && vectors.extra() + (masked ? 1 : 0) == vectors.parts) continue;
       if (v == 1 && !vectors.extra()) continue;
@@ -148,19 +152,19 @@ struct MicroKernels {
         MicroKernel kernel{};
         kernel.rows = rows.base() + static_cast<int64_t>(r);
         kernel.vectors = vectors.base() + (v == 1 ? 1 : 0);
-        kernel.row = tiling.copied_rows ? GemmStrides{1, layout.copied_stride} : row_strides(shape, tiling);
-        kernel.column_step = tiling.packed ? layout.lanes : column_strides(shape, tiling).k;
-        kernel.vector_stride = tiling.packed ? layout.lanes * layout.packed_k : layout.lanes;
-        kernel.acc_stride = layout.keeps_tile ? layout.acc_stride : kernel.vectors * layout.lanes;
+        kernel.rows_adjoin = row.outer == 1;
+        kernel.packed = tiling.packed;
         kernel.tail = v == 2 ? layout.tail : 0;
         functions[v][r] = emit_micro_kernel(module, kernel, target);
       }
     }
   }
 
-  // Calls the one for block `rb` and panel `p`.
+  // Calls the one for block `rb` and panel `p`, with all its arguments but the strides of the operands.
   void call(llvm::IRBuilder<>& b, const GemmLayout& layout, llvm::Value* rb, llvm::Value* p,
-            llvm::ArrayRef<llvm::Value*> arguments) const {
+            std::vector<llvm::Value*> arguments) const {
+    for (int64_t stride : {row_stride, column_stride})
+      arguments.insert(arguments.end() - 1, b.getInt64(static_cast<uint64_t>(stride)));
     llvm::Function* f = b.GetInsertBlock()->getParent();
     auto* after = llvm::BasicBlock::Create(b.getContext(), "called", f);
     llvm::Value* r = b.CreateZExt(b.CreateICmpSLT(rb, int64_of(b, layout.row_split.extra())), b.getInt32Ty());
@@ -283,7 +287,7 @@ void emit_gemm_compute(llvm::Module& module, const std::string& symbol, const Ge
             acc = float_at(b, scratch,
                            b.CreateNSWAdd(times(minus(r, tile_r), layout.acc_stride), times(minus(v, tile_v), lanes)));
           }
-          micro.call(b, layout, rb, p, {row_at, column_at, acc, steps, first});
+          micro.call(b, layout, rb, p, {row_at, column_at, acc, steps, first, stride});
           if (tiling.swapped) return;
           llvm::Value* rows = minus(layout.row_split.start(b, next(rb)), r);
           // Only the last vector can reach past the end.

@@ -98,15 +98,15 @@ void emit_loop(llvm::IRBuilder<>&, llvm::Value* begin, llvm::Value* end, int64_t
 std::vector<llvm::Value*> emit_transpose_quad(llvm::IRBuilder<>&, const std::vector<llvm::Value*>& rows, int64_t count,
                                               int64_t stride = 1);
 
-// void(ptr rows, ptr columns, ptr accumulators, i64 steps, i1 first): accumulators (from memory, or zero if `first`)
-// plus `steps` >= 1 outer products, back to memory. `mask` is a constant for the last vector of columns, or nullptr.
+// void(ptr rows, ptr columns, ptr accumulators, i64 steps, i1 first, i64 row_stride, i64 column_stride, i64
+// acc_stride): accumulators (from memory, or zero if `first`) plus `steps` >= 1 outer products, back to memory. Strides
+// count floats; that of the accumulators is from row to row. They are arguments so that few micro-kernels serve all
+// products.
 struct MicroKernel {
   int64_t rows, vectors;
-  GemmStrides row;        // of the row operand
-  int64_t column_step;    // floats from k to k + 1 of the columns
-  int64_t vector_stride;  // floats from one vector of columns to the next
-  int64_t acc_stride;     // floats from row to row of the accumulators
-  int64_t tail;           // lanes to read of the last vector, 0: all
+  bool rows_adjoin;  // rows lie next to each other and row_stride is from k to k + 1; otherwise the other way round
+  bool packed;   // steps of k lie next to each other and column_stride is from vector to vector; or the other way round
+  int64_t tail;  // lanes to read of the last vector, 0: all
 };
 llvm::Function* emit_micro_kernel(llvm::Module&, const MicroKernel&, const Target&);
 
