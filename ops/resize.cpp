@@ -38,13 +38,17 @@ Var taken(Var x, int64_t axis, const std::vector<double>& places) {
   return apply(take_op, {x, literal(*x.graph, places, {i64, {std::ssize(places)}})}, {{"axis", axis}});
 }
 
-// Each element `times` times.
-Var repeated(Var x, int64_t axis, int64_t times) {
-  Shape apart = x.shape();
-  apart.insert(apart.begin() + axis + 1, times);
-  List dims = all_axes(apart);
-  dims.erase(dims.begin() + axis + 1);
-  return reshape(broadcast(x, apart, dims), with_extent(x.shape(), axis, x.shape()[static_cast<size_t>(axis)] * times));
+// Each element times[d] times along dimension d.
+Var repeated(Var x, const Shape& times) {
+  Shape apart, whole;
+  List dims;
+  for (size_t d = 0; d < times.size(); ++d) {
+    dims.push_back(std::ssize(apart));
+    apart.push_back(x.shape()[d]);
+    if (times[d] != 1) apart.push_back(times[d]);
+    whole.push_back(x.shape()[d] * times[d]);
+  }
+  return apart == whole ? x : reshape(broadcast(x, apart, dims), whole);
 }
 // Whether every element is repeated as often as every other.
 bool is_repetition(int64_t from, int64_t to, const Node& n) {
@@ -115,12 +119,13 @@ const OpDef resize_op{
     .expand =
         [](Graph& graph, const Node& n, Operands x) {
           Var out = x[0];
+          Shape times(out.shape().size(), 1);
           for (size_t j = 0; j < n.integers("size").size(); ++j) {
             const auto axis = static_cast<int64_t>(2 + j);
             const int64_t from = out.shape()[2 + j], to = n.integers("size")[j];
             if (from == to) continue;
             if (is_repetition(from, to, n)) {
-              out = repeated(out, axis, to / from);
+              times[2 + j] = to / from;
               continue;
             }
             const Look look = look_along(from, to, mode_of(n), n.text("coordinates"));
@@ -132,7 +137,7 @@ const OpDef resize_op{
             const Var weight = broadcast(literal(graph, look.weight, {low.type().dtype, {to}}), low.shape(), {axis});
             out = low * (1.0 - weight) + taken(out, axis, look.high) * weight;
           }
-          return Vars{out};
+          return Vars{repeated(out, times)};
         },
     .samples =
         [] {

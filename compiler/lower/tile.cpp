@@ -44,6 +44,13 @@ bool reads_across(const kernel::Region& r) {
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Tiles of at most `largest`, in a number that 2 and 4 threads share evenly.
+int64_t even_tiles(int64_t total, int64_t largest, int64_t step = 1) {
+  const int64_t tiles = ceil_div(total, largest);
+  if (tiles < 2) return std::min(total, largest);
+  return ceil_div(ceil_div(total, ceil_div(tiles, 4) * 4), step) * step;
+}
+
 }  // namespace
 
 void collapse_axes(kernel::Region& r) {
@@ -134,7 +141,7 @@ void choose_tiles(kernel::Region& r) {
   }
   if (rows == 1 && !by_row) {
     r.tile_rows = 1;
-    r.tile_columns = std::min(columns, ceil_div(elements, strip) * strip);
+    r.tile_columns = even_tiles(columns, ceil_div(elements, strip) * strip, strip);
     return;
   }
   // A tile of a transposition goes through whole lines of what it reads: 16 elements of each of 16 lines, which stay in
@@ -146,7 +153,7 @@ void choose_tiles(kernel::Region& r) {
   }
   r.tile_columns = columns;
   r.tile_rows = std::clamp<int64_t>(elements / columns, 1, rows);
-  if (folds) r.tile_rows = std::max(r.tile_rows, ceil_div(rows, 32));
+  r.tile_rows = folds ? std::max(r.tile_rows, ceil_div(rows, 32)) : even_tiles(rows, r.tile_rows);
 }
 
 }  // namespace gmc::lower

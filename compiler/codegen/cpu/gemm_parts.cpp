@@ -24,9 +24,9 @@ GemmStrides column_strides(const GemmShape& s, const GemmChoice& t) {
 
 Split pack_split(const GemmShape& s, const GemmTiling& t, const Target& target) {
   const int64_t vectors = (t.columns + target.lanes - 1) / target.lanes;
-  // At least 64 KiB a tile: some microseconds.
+  // At least 32 KiB a tile: a microsecond, and the core that packed them has them.
   const int64_t total = vectors * t.packings, bytes = total * target.lanes * s.k * 4;
-  return {total, std::clamp<int64_t>(bytes >> 16, 1, std::min<int64_t>(total, 64))};
+  return {total, std::clamp<int64_t>(bytes >> 15, 1, std::min<int64_t>(total, 64))};
 }
 
 GemmLayout::GemmLayout(const GemmShape& s, const GemmTiling& t, const Target& target)

@@ -29,6 +29,7 @@ struct Machine {
   double call = 30;        // of a micro-kernel
   double barrier = 4000;   // between packing and computing
   double shared_line = 6;  // that one core packed and another one reads
+  double own_lines = 0.2;  // share of those where each core computes the columns that it packed, as the pool arranges
   double tile = 500;       // begin of a parallel tile
 };
 
@@ -93,7 +94,8 @@ double cycles_of(const GemmShape& shape, const GemmTiling& t, const GemmLayout& 
   // A tile packs again for each of its products that has other columns than the one before it.
   const double packings = as_double(t.packs_in_tile ? std::max(t.packings, t.grid_batches) * t.grid_rows : t.packings);
   const double vector = columns.outer == 1 ? machine.copied_vector : machine.transposed_vector;
-  if (t.compute_tiles > 1) total += as_double(t.packed_bytes) / line * machine.shared_line;
+  if (t.compute_tiles > 1)
+    total += as_double(t.packed_bytes) / line * machine.shared_line * (t.grid_rows > 1 ? 1 : machine.own_lines);
   return total + (t.packs_in_tile ? 0 : machine.barrier) + packings * vectors * k * vector;
 }
 
