@@ -81,10 +81,15 @@ double peak_mb() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+// Those in loops as often as they run; of a while, and of a condition's two sides, once.
 double product_flops(const package::CompiledEntry& e) {
   double sum = 0;
   for (size_t i = 0; i < e.view->ops().size(); ++i)
     if (e.view->ops()[i].category == fusion::Category::matmul) sum += fusion::flops(*e.view, static_cast<int>(i));
+  for (const package::CompiledEntry& region : e.regions) {
+    const graph::Node& runs = e.graph->nodes()[static_cast<size_t>(region.node)];
+    sum += product_flops(region) * (runs.attributes.count("trips") ? static_cast<double>(runs.integer("trips")) : 1);
+  }
   return sum;
 }
 
