@@ -5,17 +5,34 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace gmc::transform {
+
+namespace {
+
+bool has_regions(const Graph& g) {
+  return std::any_of(g.nodes().begin(), g.nodes().end(), [](const graph::Node& n) { return !n.regions.empty(); });
+}
+
+bool has_halves(const Graph& g) {
+  return std::any_of(g.nodes().begin(), g.nodes().end(), [](const graph::Node& n) {
+    return std::any_of(n.types.begin(), n.types.end(),
+                       [](const graph::TensorType& t) { return t.dtype == DType::f16 || t.dtype == DType::bf16; });
+  });
+}
+
+}  // namespace
 
 const std::vector<Pass>& passes() {
   static const std::vector<Pass> list{
-      {"merge-loops", "loops that go through the same carries become one", merge_loops},
+      {"merge-loops", "loops that go through the same carries become one", merge_loops, has_regions},
       {"expand-composites", "composites become primitives", expand_composites},
       {"simplify", "algebraic rewrites, to a fixed point", simplify},
       {"fold-constants", "ops on constants are computed in f64", fold_constants},
-      {"legalise-dtypes", "halves are computed in f32 and rounded once", legalise_dtypes},
+      {"legalise-dtypes", "halves are computed in f32 and rounded once", legalise_dtypes, has_halves},
       {"products-to-sums", "products of other dtypes than f32, and of one row, become sums", products_to_sums},
-      {"hoist-invariants", "what does not change from trip to trip leaves its loop", hoist_invariants},
+      {"hoist-invariants", "what does not change from trip to trip leaves its loop", hoist_invariants, has_regions},
       {"canonicalise-reductions", "reductions become ones over the last dimension, all but the last, or all",
        canonicalise_reductions},
       {"sink-reshapes", "what follows the reshape of a product's result moves in front of it", sink_reshapes},
@@ -48,7 +65,8 @@ Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, con
   const auto run = [&](bool verify_each) {
     Graph g = input;
     for (const Pass& pass : passes()) {
-      g = pass.run(graph::map_regions(std::move(g), pass.run));
+      g = graph::map_regions(std::move(g), pass.run);
+      if (!pass.applies || pass.applies(g)) g = pass.run(g);
       if (verify_each) graph::verify(g);
       if (after) after(pass, g);
     }

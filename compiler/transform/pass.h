@@ -34,6 +34,8 @@ struct Pass {
   const char* name;
   const char* help;
   Graph (*run)(const Graph&);
+  // Whether there is something for it in a graph, regions aside; nullptr: who knows.
+  bool (*applies)(const Graph&) = nullptr;
 };
 // In the order of the pipeline.
 const std::vector<Pass>& passes();
@@ -42,8 +44,8 @@ const std::vector<Pass>& optional_passes();
 // One of either.
 const Pass& pass_named(const std::string&);
 
-// Runs the whole pipeline, each pass on the regions of nodes first, verifying after each pass. `after`, if given, sees
-// each result.
+// Runs the whole pipeline, each pass on the regions of nodes first, and verifies the result. `after`, if given, sees
+// what each pass leaves, verified.
 Graph run_pipeline(const Graph&, const std::function<void(const Pass&, const Graph&)>& after = {});
 
 // Every draw of `names` (all if empty) becomes an input of role `draw`, so that a caller can supply it. Where several

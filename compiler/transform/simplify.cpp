@@ -4,10 +4,11 @@
 namespace gmc::transform {
 
 Graph simplify(const Graph& from) {
-  Graph g = from;
-  for (bool changed = true; changed;) {
+  Graph g(from.entry());
+  bool changed = true;
+  for (const Graph* before = &from; changed; before = &g) {
     changed = false;
-    g = rebuild(g, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
+    g = rebuild(*before, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
       graph::Var simpler;
       if (node.op->simplify) simpler = node.op->simplify(to, node, inputs);
       changed |= simpler.valid();
