@@ -28,7 +28,7 @@ double to_dtype(DType to, DType from, double value);
 
 // A dtype as a parameter of a routine. Halves are computed in f32, so routines do not know them.
 inline int64_t number_of(const TensorType& type) {
-  if (type.dtype == f16 || type.dtype == bf16) fail("the runtime has no routine for {}", name_of(type.dtype));
+  if (is_half(type.dtype)) fail("the runtime has no routine for {}", name_of(type.dtype));
   if (type.shape.size() > 16) fail("{} has more dimensions than the 16 of routines", to_string(type));
   return static_cast<int64_t>(type.dtype);
 }

@@ -193,7 +193,7 @@ void verify(const Kernel& kernel) {
             bad(i, fmt::format("'{}' takes {} operands, got {}", in.function, f->arity, in.operands.size()));
           const DType from = region.body[static_cast<size_t>(in.operands.back())].dtype;
           const bool moves = f->name == "cast" || f->name == "select" || f->name == "copy";
-          if (!moves && (from == DType::f16 || from == DType::bf16))
+          if (!moves && is_half(from))
             bad(i, fmt::format("'{}' of {}: halves are computed in f32", in.function, name_of(from)));
         }
         using Mode = Parameter::Mode;

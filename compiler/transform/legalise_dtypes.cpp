@@ -9,8 +9,6 @@ namespace {
 using graph::Category;
 using graph::Var;
 
-bool is_half(DType d) { return d == f16 || d == bf16; }
-
 bool computes(Category c) {
   return c == Category::elementwise || c == Category::reduce || c == Category::matmul || c == Category::routine;
 }

@@ -17,8 +17,7 @@ bool has_regions(const Graph& g) {
 
 bool has_halves(const Graph& g) {
   return std::any_of(g.nodes().begin(), g.nodes().end(), [](const graph::Node& n) {
-    return std::any_of(n.types.begin(), n.types.end(),
-                       [](const graph::TensorType& t) { return t.dtype == DType::f16 || t.dtype == DType::bf16; });
+    return std::any_of(n.types.begin(), n.types.end(), [](const graph::TensorType& t) { return is_half(t.dtype); });
   });
 }
 

@@ -19,6 +19,7 @@ size_t size_of(DType);
 std::string_view name_of(DType);
 std::optional<DType> dtype_named(std::string_view);
 bool is_float(DType);
+inline bool is_half(DType d) { return d == f16 || d == bf16; }
 // The value of a floating dtype nearest to `value`, ties to even; beyond the largest, infinity.
 double rounded_to(DType, double value);
 

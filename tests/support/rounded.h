@@ -26,7 +26,7 @@ inline graph::Interpretation interpret_rounded(const graph::Graph& g,
     for (graph::Value v : n.inputs) operands.push_back(&at(v)), types.push_back(g.type(v));
     values.push_back(graph::interpret_node({n, operands, types, seed, step}));
     for (size_t r = 0; r < n.types.size(); ++r)
-      if (const DType d = n.types[r].dtype; d == f16 || d == bf16)
+      if (const DType d = n.types[r].dtype; is_half(d))
         for (double& x : values.back()[r].values) x = rounded_to(d, x);
   }
   graph::Interpretation out;

@@ -17,10 +17,6 @@ const graph::OpDef& op_named(std::string_view name) {
   fail("no op is called '{}'", name);
 }
 
-bool is_floating(const graph::TensorType& t) {
-  return t.dtype == DType::f32 || t.dtype == DType::f64 || t.dtype == DType::f16 || t.dtype == DType::bf16;
-}
-
 std::string flag_name(const char* what, graph::Value v) { return fmt::format("{}/{}/{}", what, v.node, v.result); }
 
 std::vector<graph::Value> floating_values(const graph::Graph& g) {
@@ -30,7 +26,7 @@ std::vector<graph::Value> floating_values(const graph::Graph& g) {
     // An infinity that the model writes down, such as a mask's, is meant.
     if (category == graph::Category::constant || category == graph::Category::literal) continue;
     for (size_t r = 0; r < g.nodes()[n].types.size(); ++r)
-      if (is_floating(g.nodes()[n].types[r])) out.push_back({static_cast<int32_t>(n), static_cast<int32_t>(r)});
+      if (is_float(g.nodes()[n].types[r].dtype)) out.push_back({static_cast<int32_t>(n), static_cast<int32_t>(r)});
   }
   return out;
 }

@@ -15,7 +15,6 @@ using llvm::Value;
 using llvm::Intrinsic::ID;
 
 bool is_signed(DType d) { return d != DType::u8 && d != DType::boolean; }
-bool is_half(DType d) { return d == DType::f16 || d == DType::bf16; }
 Value* constant_like(Value* x, uint64_t value) { return llvm::ConstantInt::get(x->getType(), value, true); }
 
 class Functions {
