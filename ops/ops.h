@@ -84,6 +84,7 @@ Tensor hard_sigmoid(At, double alpha = 1.0 / 6, double beta = 0.5);  // min(max(
 Tensor hard_swish(At);                                               // x hard_sigmoid(x)
 Tensor hard_tanh(At, double low = -1, double high = 1);              // clamp
 Tensor threshold(At, double at, double value);                       // x above `at`, elsewhere `value`
+Tensor soft_shrink(At, double lambda = 0.5);                         // towards 0 by lambda, 0 within it
 
 // Binary cross-entropy of logits against targets in [0, 1], per element.
 Tensor bce_with_logits(At logits, At targets);

@@ -1,5 +1,5 @@
 // Activations with kinks: composites of comparisons and arithmetic. Unless said otherwise, the gradient at a kink is
-// that of the side which holds it, as in PyTorch.
+// that of the side which holds it: at 0, that of x > 0.
 #include "ops/call.h"
 #include "ops/rules.h"
 
@@ -189,6 +189,32 @@ const OpDef threshold_op{
     .samples = [] { return with_attributes(unary_samples(), {{"threshold", 0.3}, {"value", -1.5}}); },
     .bad_samples = [] { return bad_with({{"threshold", 0.3}, {"value", -1.5}}, "attribute 'threshold' is missing"); }};
 
+// Soft thresholding (Donoho 1995): x moved towards 0 by `lambda`, and 0 where it is no farther than that; the gradient
+// at the kinks is 0.
+const OpDef soft_shrink_op{
+    .name = "soft_shrink",
+    .category = Category::composite,
+    .arity = 1,
+    .infer = [](Types t, const Attributes& a) -> Results {
+      infer_with(t, a, {"lambda"});
+      if (!(get<double>(a, "lambda") >= 0)) fail("lambda must not be negative, got {}", get<double>(a, "lambda"));
+      return {t[0]};
+    },
+    .vjp =
+        [](Args a) {
+          const Var zero = number(a.results[0], 0);
+          return Vars{select(equal(a.results[0], zero), zero, a.gradients[0])};
+        },
+    .expand = [](Graph&, const Node& n,
+                 Operands x) { return Vars{x[0] - between(x[0], -n.number("lambda"), n.number("lambda"))}; },
+    .narrow = Narrow::between,
+    .samples = [] { return with_attributes(unary_samples(), {{"lambda", 0.4}}); },
+    .bad_samples =
+        [] {
+          return joined(bad_with({{"lambda", 0.4}}, "attribute 'lambda' is missing"),
+                        {{{{f32, {2}}}, {{"lambda", -1.0}}, "lambda must not be negative, got -1"}});
+        }};
+
 }  // namespace gmc::ops
 
 namespace gmc {
@@ -208,5 +234,6 @@ Tensor selu(At x) { return ops::unary(ops::selu_op, x); }
 Tensor threshold(At x, double at, double value) {
   return ops::unary(ops::threshold_op, x, {{"threshold", at}, {"value", value}});
 }
+Tensor soft_shrink(At x, double lambda) { return ops::unary(ops::soft_shrink_op, x, {{"lambda", lambda}}); }
 
 }  // namespace gmc
