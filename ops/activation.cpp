@@ -110,19 +110,22 @@ const OpDef gelu_tanh_op{.name = "gelu_tanh",
                          .samples = unary_samples,
                          .bad_samples = unary_bad_samples};
 
-// Binary cross-entropy of a logit x against a target t in [0, 1], per element: max(x, 0) - x t + log(1 + e^-|x|) =
-// softplus(x) - x t.
-const OpDef bce_with_logits_op{
-    .name = "bce_with_logits",
-    .category = Category::composite,
-    .arity = 2,
-    .infer = infer_same,
-    .vjp =
-        [](Args a) {
-          return Vars{a.gradients[0] * (sigmoid(a.inputs[0]) - a.inputs[1]), -(a.gradients[0] * a.inputs[0])};
-        },
-    .expand = [](Graph&, const Node&, Operands x) { return Vars{softplus(x[0]) - x[0] * x[1]}; },
-    .samples = binary_samples,
-    .bad_samples = binary_bad_samples};
+// Binary cross-entropy of a logit x against a target t in [0, 1], per element: max(x, 0) - x t + log(1 + e^-|x|).
+const OpDef bce_with_logits_op{.name = "bce_with_logits",
+                               .category = Category::composite,
+                               .arity = 2,
+                               .infer = infer_same,
+                               .vjp =
+                                   [](Args a) {
+                                     return Vars{a.gradients[0] * (sigmoid(a.inputs[0]) - a.inputs[1]),
+                                                 -(a.gradients[0] * a.inputs[0])};
+                                   },
+                               .expand =
+                                   [](Graph&, const Node&, Operands x) {
+                                     // A loss far below 1 is not lost beside the logit.
+                                     return Vars{apply(relu_op, {x[0]}) - x[0] * x[1] + softplus(-abs(x[0]))};
+                                   },
+                               .samples = binary_samples,
+                               .bad_samples = binary_bad_samples};
 
 }  // namespace gmc::ops

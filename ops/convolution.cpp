@@ -143,10 +143,8 @@ const OpDef convolution_op{
       check_groups(t[0], t[1], groups, checked_mul(w[1], groups));
       TensorType out{t[0].dtype, {x[0], w[0]}};
       for (size_t j = 0; j + 2 < x.size(); ++j) {
-        const int64_t extent = x[2 + j],
-                      padded = checked_add(std::max<int64_t>(0, extent + s.low[j]), std::max<int64_t>(0, s.high[j])) +
-                               std::min<int64_t>(0, s.high[j]);
-        if (extent + s.low[j] < 0 || extent + s.high[j] < 0 || padded < reach(w[2 + j], s.dilation[j]))
+        const int64_t padded = padded_extent(x[2 + j], s.low[j], s.high[j]);
+        if (padded < reach(w[2 + j], s.dilation[j]))
           fail("a kernel of {} does not fit into dimension {} of {} with padding {} and {}",
                reach(w[2 + j], s.dilation[j]), 2 + j, to_string(x), s.low[j], s.high[j]);
         out.shape.push_back((padded - reach(w[2 + j], s.dilation[j])) / s.step[j] + 1);
@@ -235,8 +233,8 @@ const OpDef transposed_convolution_op{
         if (extra[j] < 0 || extra[j] >= s.step[j])
           fail("{} extra elements are not below the step {}", extra[j], s.step[j]);
         const int64_t full =
-            checked_add(checked_mul(x[2 + j] - 1, s.step[j]), reach(w[2 + j], s.dilation[j])) + extra[j];
-        if (s.low[j] < 0 || s.high[j] < 0 || full - s.low[j] - s.high[j] < 1)
+            checked_add(checked_add(checked_mul(x[2 + j] - 1, s.step[j]), reach(w[2 + j], s.dilation[j])), extra[j]);
+        if (s.low[j] < 0 || s.high[j] < 0 || full <= checked_add(s.low[j], s.high[j]))
           fail("padding {} and {} do not fit dimension {} of {}", s.low[j], s.high[j], 2 + j, to_string(x));
         out.shape.push_back(full - s.low[j] - s.high[j]);
       }

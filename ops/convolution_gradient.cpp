@@ -148,7 +148,16 @@ Var input_gradient(Var g, Var w, const Sliding& s, int64_t groups, const List& e
     back.low.push_back(s.dilation[j] * (kernel[j] - 1) - s.low[j]);
     back.high.push_back(extents[j] - 1 - (places[j] > 1 ? (places[j] - 1) * s.step[j] : 0) + s.low[j]);
   }
-  return convolve(apart(g, s.step), turned(w, groups), back, groups);
+  const Var between = apart(g, s.step);
+  // Where padding is longer than a window's way to it, no window sees x: what is left is padding of the other end.
+  for (size_t j = 0; j < kernel.size(); ++j) {
+    const int64_t extent = between.shape()[2 + j];
+    const int64_t front = std::min<int64_t>(0, back.low[j] + extent),
+                  behind = std::min<int64_t>(0, back.high[j] + extent);
+    back.low[j] += behind - front;
+    back.high[j] += front - behind;
+  }
+  return convolve(between, turned(w, groups), back, groups);
 }
 
 // Gradient of the weight: per group a product of [o / groups, n places] with [n places, c / groups kernel].

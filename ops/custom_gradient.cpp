@@ -24,7 +24,7 @@ Vars with_seed(Graph& g, const Vars& values, Value seed, Var by) {
     for (Value& v : inputs)
       if (auto it = copies.find(v); it != copies.end()) v = it->second, depends[i] = true;
     if (!depends[i]) continue;
-    const Value copy = g.add(*node.op, inputs, node.attributes);
+    const Value copy = g.add(*node.op, inputs, node.attributes, node.regions);
     for (int32_t r = 0; r < static_cast<int32_t>(node.types.size()); ++r)
       copies[{static_cast<int32_t>(i), r}] = {copy.node, r};
   }

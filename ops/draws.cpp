@@ -61,7 +61,7 @@ const OpDef inverse_cdf_op{
           const Var running =
               apply(cumulate_op, {x[0]},
                     {{"axis", last}, {"monoid", std::string("sum")}, {"exclusive", false}, {"reverse", false}});
-          const Var below = cast(less(running, spread(x[1], p, {last})), i64), count = sum(below, {last});
+          const Var below = cast(less_equal(running, spread(x[1], p, {last})), i64), count = sum(below, {last});
           return Vars{min(count, number(count, static_cast<double>(p.back() - 1)))};
         },
     .samples =
@@ -117,7 +117,8 @@ const OpDef randint_op{
       const auto low = get<int64_t>(a, "low"), high = get<int64_t>(a, "high");
       get<std::string>(a, "draw");
       // An f32 draw has 24 bits.
-      if (high <= low || high - low > int64_t{1} << 24) fail("expected 1 to 2^24 values, got {} to {}", low, high);
+      if (high <= low || static_cast<uint64_t>(high) - static_cast<uint64_t>(low) > uint64_t{1} << 24)
+        fail("expected 1 to 2^24 values, got {} to {}", low, high);
       return {TensorType{i64, t[0].shape}};
     },
     .vjp = [](Args) { return Vars(1); },
@@ -195,9 +196,13 @@ Tensor truncated_normal(const std::string& name, const Shape& shape, double low,
                         std::source_location where) {
   if (!(low < high)) fail("truncated_normal '{}': the interval from {} to {} is empty", name, low, high);
   const auto below = [](double x) { return std::erf(x / std::sqrt(2.0)); };
-  const Var u = uniform_var(name, shape, where);
+  if (below(low) == below(high))
+    fail("truncated_normal '{}': a normal draw between {} and {} is too rare", name, low, high);
+  // In f64, which tells the tails from 1 as far as 8 deviations; never at the end of a draw's interval, where an
+  // infinite bound lies.
+  const Var drawn = uniform_var(name, shape, where), u = graph::cast(ops::max(drawn, number(drawn, 0x1p-25)), f64);
   const Var x = graph::apply(ops::erfinv_op, {u * (below(high) - below(low)) + below(low)}) * std::sqrt(2.0);
-  return tensor_of(ops::min(ops::max(x, number(x, low)), number(x, high)), where, "truncated_normal");
+  return tensor_of(graph::cast(ops::min(ops::max(x, number(x, low)), number(x, high)), f32), where, "truncated_normal");
 }
 
 Tensor normal(const std::string& name, const Shape& shape, double mean, double deviation, std::source_location where) {

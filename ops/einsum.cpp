@@ -73,6 +73,8 @@ std::map<char, int64_t> extents_of(const Equation& e, const std::vector<Shape>& 
   for (size_t i = 0; i < shapes.size(); ++i)
     for (size_t d = 0; d < shapes[i].size(); ++d) {
       const char c = e.operands[i][d];
+      const int64_t before = shapes[i][e.operands[i].find(c)];
+      if (before != shapes[i][d]) fail("dimension '{}' is {} and {} in operand {}", c, before, shapes[i][d], i);
       auto [it, fresh] = out.try_emplace(c, shapes[i][d]);
       if (fresh || it->second == shapes[i][d] || shapes[i][d] == 1) continue;
       if (it->second != 1) fail("dimension '{}' is {} and {}", c, it->second, shapes[i][d]);

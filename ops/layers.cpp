@@ -96,9 +96,11 @@ Tensor pooled_to(const OpDef& op, At x, const List& size) {
   return call.result(graph::apply(op, {call[0]}, {{"size", per_dimension(call, size, spatial_of(call), "size")}}));
 }
 
-Axes spatial_axes(const At& x) {
+Axes spatial_axes(const char* name, const At& x) {
   Axes axes;
   for (int64_t d = 2; d < x.rank(); ++d) axes.push_back(d);
+  if (axes.empty())
+    Call(name, {x}).fail(fmt::format("expected [n, channels, spatial..], got {}", to_string(x.shape())));
   return axes;
 }
 
@@ -130,15 +132,14 @@ Tensor causal_mask(At weight, bool strict) {
 }
 
 Tensor unfold(At x, const List& kernel, const ConvOptions& o) {
-  return pooled(ops::unfold_op, x, kernel,
-                {.step = o.step.empty() ? List{1} : o.step,
-                 .padding = o.padding,
-                 .dilation = o.dilation,
-                 .padding_after = o.padding_after});
+  ConvOptions options = o;
+  if (options.step.empty()) options.step = {1};
+  return pooled(ops::unfold_op, x, kernel, options);
 }
 
 Tensor fold(At columns, const List& extents, const List& kernel, const ConvOptions& o) {
   const Call call("fold", {columns});
+  if (o.same) call.fail("'same' says nothing of what columns are of: give the padding");
   const size_t spatial = extents.size();
   const List low = per_dimension(call, o.padding, spatial, "padding");
   return call.result(
@@ -157,8 +158,8 @@ Tensor average_pool(At x, const List& kernel, const ConvOptions& o, bool count_p
 }
 Tensor adaptive_max_pool(At x, const List& size) { return pooled_to(ops::adaptive_max_pool_op, x, size); }
 Tensor adaptive_average_pool(At x, const List& size) { return pooled_to(ops::adaptive_average_pool_op, x, size); }
-Tensor global_max_pool(At x) { return max(x, spatial_axes(x)); }
-Tensor global_average_pool(At x) { return mean(x, spatial_axes(x)); }
+Tensor global_max_pool(At x) { return max(x, spatial_axes("global_max_pool", x)); }
+Tensor global_average_pool(At x) { return mean(x, spatial_axes("global_average_pool", x)); }
 
 namespace {
 

@@ -65,6 +65,13 @@ const OpDef binary_cross_entropy_op{
     .category = Category::composite,
     .arity = 2,
     .infer = infer_same,
+    .vjp =
+        [](Args a) {
+          // Finite where p is 0 or 1, too: the derivative of the logarithms' limit is not that of their argument.
+          const Var p = a.inputs[0], t = a.inputs[1], g = a.gradients[0],
+                    least = number(p, p.type().dtype == f16 ? 6e-5 : 1e-12);
+          return Vars{g * (p - t) / max(p * (1.0 - p), least), g * (clamped_log(1.0 - p) - clamped_log(p))};
+        },
     .expand = [](Graph&, const Node&,
                  Operands x) { return Vars{-(x[1] * clamped_log(x[0]) + (1.0 - x[1]) * clamped_log(1.0 - x[0]))}; },
     .samples = probability_samples,

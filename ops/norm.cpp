@@ -200,6 +200,8 @@ const OpDef batch_norm_training_op{
     .infer = [](Types t, const Attributes& a) -> Results {
       infer_channels(t, a, 5);
       get<double>(a, "momentum");
+      if (t[0].shape[1] > 0 && element_count(t[0].shape) == t[0].shape[1])
+        fail("one value a channel has no variance: got {}", to_string(t[0].shape));
       return {t[0], t[3], t[4]};
     },
     .expand =
@@ -228,7 +230,8 @@ const OpDef batch_norm_training_op{
           return std::vector<BadSample>{
               {{{f32, {5, 3}}, c, c, c, d}, a, "expected a parameter of shape [3], got [2]"},
               {{{f32, {3}}, c, c, c, c}, a, "expected [n, channels, ..], got [3]"},
-              {{{f32, {5, 3}}, c, c, c, c}, {{"epsilon", 1e-2}}, "attribute 'momentum' is missing"}};
+              {{{f32, {5, 3}}, c, c, c, c}, {{"epsilon", 1e-2}}, "attribute 'momentum' is missing"},
+              {{{f32, {1, 3, 1}}, c, c, c, c}, a, "one value a channel has no variance: got [1, 3, 1]"}};
         }};
 
 // The same with given statistics: x, weight, bias, mean, variance.

@@ -87,6 +87,7 @@ Results infer_adaptive(Types t, const Attributes& a) {
     if (size[j] < 1 || t[0].shape[2 + j] < 1) fail("size {} does not fit {}", to_string(size), to_string(t[0].shape));
     out.shape[2 + j] = size[j];
   }
+  byte_size(out.dtype, out.shape);
   return {out};
 }
 

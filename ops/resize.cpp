@@ -19,10 +19,11 @@ Look look_along(int64_t from, int64_t to, const std::string& mode, const std::st
     double x = at * ratio;
     if (coordinates == "half_pixel") x = (at + 0.5) * ratio - 0.5;
     if (coordinates == "align_corners") x = to == 1 ? 0 : at * last / static_cast<double>(to - 1);
-    // Nearest: the element whose pixel holds the centre, or the element at or before an edge.
+    // Nearest: the element whose pixel holds the centre, or the element at or before an edge; in whole numbers, for a
+    // rounded ratio falls short of an edge that is met exactly.
     if (mode == "nearest")
-      x = coordinates == "asymmetric"   ? std::floor(x)
-          : coordinates == "half_pixel" ? std::floor(x + 0.5)
+      x = coordinates == "asymmetric"   ? static_cast<double>(i * from / to)
+          : coordinates == "half_pixel" ? static_cast<double>((2 * i + 1) * from / (2 * to))
                                         : std::nearbyint(x);
     x = std::fmin(std::fmax(x, 0), last);
     out.low.push_back(std::floor(x));

@@ -50,6 +50,12 @@ Var shifted(Var x, const Node& n, int64_t by, double fill) {
   return pad(x, low, high, fill);
 }
 
+// In place of infinities, numbers beyond which e^x is 0 or overflows anyway: their difference is no NaN.
+Var finite(Var x) {
+  const double limit = x.type().dtype == f16 ? 6e4 : 1e30;
+  return min(max(x, number(x, -limit)), number(x, limit));
+}
+
 Attributes scan_attributes(const Node& n, bool turned) {
   return {{"axis", n.integer("axis")}, {"reverse", n.flag("reverse") != turned}};
 }
@@ -218,9 +224,15 @@ const OpDef logcumsumexp_op{.name = "logcumsumexp",
                               get_axis(a, t[0].shape.size());
                               return {t[0]};
                             },
+                            .vjp =
+                                [](Args a) {
+                                  // What reaches y[k], times e^y[k]: h[k] = g[k] + e^(y[k] - y[k + 1]) h[k + 1].
+                                  const Var y = finite(a.results[0]), next = shifted(y, a.node, -1, 0);
+                                  const Var decay = exp(min(y - next, number(y, 0)));
+                                  return Vars{scan_back(a.node, decay, a.gradients[0]) * exp(a.inputs[0] - y)};
+                                },
                             .expand = [](Graph&, const Node& n, Operands x) -> Vars {
-                              // A prefix of nothing but -inf has no finite maximum, and any number does.
-                              const Var high = max(cumulated(n, x[0], "max", false, false), full_like(x[0], -1e30));
+                              const Var high = finite(cumulated(n, x[0], "max", false, false));
                               const Var m = stop_gradient(high);
                               const Var s = apply(linear_scan_op, {exp(shifted(m, n, 1, 0) - m), exp(x[0] - m)},
                                                   scan_attributes(n, false));

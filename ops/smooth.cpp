@@ -42,7 +42,12 @@ const OpDef floor_divide_op{.name = "floor_divide",
                             .expand =
                                 [](Graph&, const Node&, Operands x) {
                                   if (is_float(x[0].type().dtype)) return Vars{floor(x[0] / x[1])};
-                                  return Vars{(x[0] - apply(mod_op, {x[0], x[1]})) / x[1]};
+                                  // Rounded towards 0, then down where a rest of the other sign is left.
+                                  const Var rest = apply(fmod_op, {x[0], x[1]}), below = less(x[1], number(x[1], 0));
+                                  const Var zero = zeros_like(x[0]), one = full_like(x[0], 1);
+                                  const Var apart =
+                                      select(less(rest, zero), select(below, zero, one), select(below, one, zero));
+                                  return Vars{x[0] / x[1] - select(equal(rest, zero), zero, apart)};
                                 },
                             .samples = divided_samples,
                             .bad_samples = binary_bad_samples};

@@ -219,8 +219,8 @@ const OpDef windows_op{
           fail("window {}, step {} and dilation {} of axis {} must be at least 1", size[j], step[j], dilation[j],
                axes[j]);
         const int64_t reach = checked_add(checked_mul(size[j] - 1, dilation[j]), 1);
-        const int64_t padded = extent + low[j] + high[j];
-        if (low[j] < -extent || high[j] < -extent || padded < reach)
+        const int64_t padded = padded_extent(extent, low[j], high[j]);
+        if (padded < reach)
           fail("a window of {} does not fit into axis {} of {} with padding {} and {}", reach, axes[j],
                to_string(t[0].shape), low[j], high[j]);
         extent = (padded - reach) / step[j] + 1;
@@ -402,11 +402,16 @@ Var pad(Var x, List low, List high, double value) {
   List start(from.size(), 0);
   Shape size = from;
   for (size_t d = 0; d < from.size(); ++d) {
-    start[d] = std::max<int64_t>(0, -low[d]);
-    size[d] = std::max<int64_t>(0, from[d] - start[d] - std::max<int64_t>(0, -high[d]));
-    if (size[d] == 0) start[d] = 0;
+    // What is cut beyond all elements comes off the padding at the other end.
+    int64_t front = std::max<int64_t>(0, -low[d]), behind = std::max<int64_t>(0, -high[d]);
     low[d] = std::max<int64_t>(0, low[d]);
     high[d] = std::max<int64_t>(0, high[d]);
+    high[d] = std::max<int64_t>(0, high[d] - std::max<int64_t>(0, front - from[d]));
+    front = std::min(front, from[d]);
+    low[d] = std::max<int64_t>(0, low[d] - std::max<int64_t>(0, behind - (from[d] - front)));
+    behind = std::min(behind, from[d] - front);
+    size[d] = from[d] - front - behind;
+    start[d] = size[d] == 0 ? 0 : front;
   }
   if (size != from) x = slice(x, start, List(from.size(), 1), size);
   return apply(pad_op, {x}, {{"low", std::move(low)}, {"high", std::move(high)}, {"value", value}});

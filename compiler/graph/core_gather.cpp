@@ -208,7 +208,14 @@ const OpDef scatter_op{
           } else if (mode == "mul") {
             out[0] = g * scatter(broadcast_to(constant(a.graph, 1, {g.type().dtype, {}}), g.shape()), a.inputs[1],
                                  indices, axes, dims, "mul");
-            out[1] = at_updates * gather(a.results[0], indices, axes, dims) / a.inputs[1];
+            // The product of all others of its place, which no division by an update gives where one of them is 0.
+            const Var u = a.inputs[1], none = zeros(u), zero = equal(u, none);
+            const Var one = broadcast_to(constant(a.graph, 1, {u.type().dtype, {}}), u.shape());
+            const Var nonzero = select(zero, one, u);
+            const Var rest = gather(scatter(a.inputs[0], nonzero, indices, axes, dims, "mul"), indices, axes, dims);
+            const Var zero_here = cast(zero, u.type().dtype);
+            const Var count = gather(scatter(zeros(g), zero_here, indices, axes, dims, "add"), indices, axes, dims);
+            out[1] = at_updates * select(equal(count, zero_here), rest / nonzero, none);
           } else {
             // max and min: shared by all that attain it.
             const DType dtype = g.type().dtype;

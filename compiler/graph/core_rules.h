@@ -4,6 +4,8 @@
 #include "compiler/graph/core_ops.h"
 #include "runtime/base/error.h"
 
+#include <algorithm>
+
 namespace gmc::graph {
 
 using Types = std::span<const TensorType>;
@@ -20,6 +22,14 @@ const T& get(const Attributes& attributes, const char* key) {
 inline bool get_flag(const Attributes& attributes, const char* key) {
   auto it = attributes.find(key);
   return it != attributes.end() && std::holds_alternative<bool>(it->second) && std::get<bool>(it->second);
+}
+
+// `extent` with so many elements in front of it and behind it, or that many less; -1 where more is cut off at an end
+// than there is. Throws where it overflows.
+inline int64_t padded_extent(int64_t extent, int64_t low, int64_t high) {
+  if (low < -extent || high < -extent) return -1;
+  const int64_t longer = checked_add(checked_add(extent, std::max<int64_t>(0, low)), std::max<int64_t>(0, high));
+  return longer + std::min<int64_t>(0, low) + std::min<int64_t>(0, high);
 }
 
 // The value that an element of dtype `from` becomes in dtype `to`, as `cast` defines it; floating results stay as they

@@ -4,6 +4,7 @@
 #include "compiler/transform/pull_back.h"
 #include "runtime/base/error.h"
 
+#include <algorithm>
 #include <map>
 
 namespace gmc::transform {
@@ -37,7 +38,7 @@ std::vector<Var> vjp_of(Graph& g, int32_t id, const std::vector<Var>& gradients)
 }  // namespace
 
 std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std::vector<Var>& seeds,
-                           const std::vector<Var>& wrt, std::vector<bool>* reached) {
+                           const std::vector<Var>& wrt, std::vector<bool>* reached, Through through) {
   const auto count = static_cast<int32_t>(g.nodes().size());
   std::vector<bool> needed(static_cast<size_t>(count), false);  // depends on one of wrt
   for (const Var& v : wrt) needed[static_cast<size_t>(v.value.node)] = true;
@@ -56,7 +57,10 @@ std::vector<Var> pull_back(Graph& g, const std::vector<Var>& results, const std:
   for (const Var& v : wrt) is_wrt[static_cast<size_t>(v.value.node)] = true;
   for (int32_t i = count - 1; i >= 0; --i) {
     const auto n = static_cast<size_t>(i);
-    if (!needed[n] || is_wrt[n]) continue;
+    if (!needed[n]) continue;
+    const auto leads_on = [&](Value v) { return needed[static_cast<size_t>(v.node)]; };
+    const std::vector<Value>& sources = g.nodes()[n].inputs;
+    if (is_wrt[n] && (through == Through::none || std::none_of(sources.begin(), sources.end(), leads_on))) continue;
     std::vector<Var> flowing(g.nodes()[n].types.size());
     bool any = false;
     for (size_t r = 0; r < flowing.size(); ++r)
@@ -85,7 +89,7 @@ std::vector<Var> differentiate(Var y, const std::vector<Var>& wrt, std::vector<b
         {y.value}, "reduce it first, for example with sum or mean"));
   const Graph::Context saved = g.context;
   g.context.scope = "grad";
-  std::vector<Var> out = pull_back(g, {y}, {constant(g, 1, y.type())}, wrt, reached);
+  std::vector<Var> out = pull_back(g, {y}, {constant(g, 1, y.type())}, wrt, reached, Through::wrt);
   g.context = saved;
   return out;
 }

@@ -7,9 +7,9 @@
 
 namespace gmc::transform {
 
-// Gradients of the scalar `y` with respect to each of `wrt`, appended to the graph. A value that `y` does not depend on
-// gets zeros. Throws `Error` at the location of the node if `y` is not a scalar or an op on the way has no gradient.
-// `reached`, if given, receives whether `y` depends on each.
+// Gradients of the scalar `y` with respect to each of `wrt`, appended to the graph: along all paths, also through
+// others of `wrt`. A value that `y` does not depend on gets zeros. Throws `Error` at the location of the node if `y` is
+// not a scalar or an op on the way has no gradient. `reached`, if given, receives whether `y` depends on each.
 std::vector<graph::Var> differentiate(graph::Var y, const std::vector<graph::Var>& wrt,
                                       std::vector<bool>* reached = nullptr);
 
