@@ -15,7 +15,7 @@ const char* text_of(Attribute::Kind k) {
 }
 
 int64_t to_integer(double v) {
-  if (!(std::abs(v) <= 0x1p62)) fail("{} is no whole number", v);
+  if (!(v >= -0x1p63 && v < 0x1p63)) fail("{} is no whole number", v);
   return static_cast<int64_t>(v);
 }
 

@@ -10,7 +10,9 @@ namespace {
 using List = std::vector<int64_t>;
 
 HostTensor table(const List& values, const Shape& shape) {
-  return host_tensor(DType::i64, shape, std::vector<double>(values.begin(), values.end()));
+  HostTensor t(DType::i64, shape);
+  std::copy(values.begin(), values.end(), t.as<int64_t>());
+  return t;
 }
 std::vector<Value> table_of(Call& c, const List& values) {
   return one(c.constant(table(values, {std::ssize(values)})));

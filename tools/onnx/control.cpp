@@ -55,9 +55,11 @@ std::vector<Value> loop(Call& c) {
                               {c.constant(1, DType::boolean), nullptr}};
     inputs.insert(inputs.end(), state.begin(), state.end());
     const std::vector<Value> results = c.importer().run(body, inputs);
-    const auto condition = c.importer().evaluate(tensor(results[0]));
-    if (condition.size() != 1) fail("the condition has {} elements", condition.size());
-    go = condition[0] != 0;
+    if (c.has(1)) {  // without a condition, the body's is ignored
+      const auto condition = c.importer().evaluate(tensor(results[0]));
+      if (condition.size() != 1) fail("the condition has {} elements", condition.size());
+      go = condition[0] != 0;
+    }
     state.assign(results.begin() + 1, results.begin() + 1 + static_cast<ptrdiff_t>(carried));
     for (size_t i = 0; i < scans.size(); ++i) scans[i].push_back(tensor(results[carried + 1 + i]));
   }

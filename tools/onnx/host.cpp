@@ -1,5 +1,6 @@
 #include "tools/onnx/host.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -76,7 +77,7 @@ HostTensor host_tensor(const TensorData& t) {
   return out;
 }
 
-std::vector<double> numbers_of(const HostTensor& t) {
+std::vector<double> numbers_of(const HostTensor& t, bool* beyond_exact) {
   std::vector<double> out;
   switch (t.dtype) {
   case DType::f32:
@@ -94,7 +95,10 @@ std::vector<double> numbers_of(const HostTensor& t) {
     for (int64_t i = 0; i < t.count(); ++i) {
       const int64_t value = t.as<int64_t>()[i];
       out.push_back(static_cast<double>(value));
-      if (std::abs(out.back()) > 0x1p53) unsupported("the constant {} is beyond 2^53", value);
+      if (std::abs(out.back()) <= 0x1p53) continue;
+      if (!beyond_exact) unsupported("the constant {} is beyond 2^53", value);
+      *beyond_exact = true;
+      out.back() = std::min(out.back(), 0x1p63 - 1024);  // the last double that is an i64
     }
     return out;
   case DType::f16:

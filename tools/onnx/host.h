@@ -28,8 +28,9 @@ Element element_of(DType);
 // Throws `Unsupported` for a tensor whose values are missing or of a type that gmc does not have.
 HostTensor host_tensor(const TensorData&);
 
-// Exact, but for i64 beyond 2^53: those throw `Unsupported`.
-std::vector<double> numbers_of(const HostTensor&);
+// Exact, but for i64 beyond 2^53: those throw `Unsupported`, or are rounded (the largest down) and said in
+// `beyond_exact`.
+std::vector<double> numbers_of(const HostTensor&, bool* beyond_exact = nullptr);
 // Each value rounded once, to nearest even; integers and bools must be exact.
 HostTensor host_tensor(DType, const Shape&, const std::vector<double>&);
 

@@ -100,12 +100,16 @@ void Importer::declare_inputs() {
 }
 
 Var Importer::constant(const HostTensor& t) {
-  const std::vector<double> values = numbers_of(t);
+  bool beyond_exact = false;
+  const std::vector<double> values = numbers_of(t, &beyond_exact);
   const bool splat = !values.empty() && std::all_of(values.begin(), values.end(), [&](double v) {
     return v == values[0] && std::signbit(v) == std::signbit(values[0]);
   });
-  if (values.empty() || splat) return graph::constant(graph(), values.empty() ? 0 : values[0], {t.dtype, t.shape});
-  return graph::literal(graph(), values, {t.dtype, t.shape});
+  const Var made = values.empty() || splat
+                       ? graph::constant(graph(), values.empty() ? 0 : values[0], {t.dtype, t.shape})
+                       : graph::literal(graph(), values, {t.dtype, t.shape});
+  if (beyond_exact) beyond_exact_.insert(made.value.node);
+  return made;
 }
 
 Var Importer::weight(const TensorData& t, int64_t least) {
@@ -122,7 +126,9 @@ Var Importer::weight(const TensorData& t, int64_t least) {
 void Importer::take_initializers(const Graph& g) {
   for (const TensorData& t : g.initializers) {
     if (t.name.empty()) fail("an initializer has no name");
-    scopes_.back()[t.name] = {weight(t, t.dims.empty() ? 2 : 1), nullptr};
+    auto [known, is_new] = taken_.try_emplace(&t);
+    if (is_new) known->second = {weight(t, t.dims.empty() ? 2 : 1), nullptr};
+    scopes_.back()[t.name] = known->second;
   }
 }
 
@@ -175,6 +181,25 @@ void Importer::run_nodes(const std::vector<Node>& nodes) {
   for (const Node& n : nodes) run_node(n);
 }
 
+std::vector<Attribute> Importer::resolved(const std::vector<Attribute>& attributes) const {
+  std::vector<Attribute> out;
+  for (const Attribute& a : attributes) {
+    if (a.reference.empty()) {
+      out.push_back(a);
+      continue;
+    }
+    const auto take = [&](const std::vector<Attribute>& list) {
+      const auto it = std::find_if(list.begin(), list.end(), [&](const Attribute& x) { return x.name == a.reference; });
+      if (it == list.end()) return false;
+      out.push_back(*it);
+      out.back().name = a.name;
+      return true;
+    };
+    if (!take(call_->attributes)) take(function_->defaults);
+  }
+  return out;
+}
+
 std::vector<Value> Importer::dispatch(const Node& n, std::vector<Value> inputs) {
   for (const Function& f : model_.functions)
     if (f.name == n.op && f.domain == n.domain && f.overload == n.overload) return inline_call(f, n, inputs);
@@ -182,25 +207,9 @@ std::vector<Value> Importer::dispatch(const Node& n, std::vector<Value> inputs) 
   if (opset == opsets_->end()) fail("the model imports no opset of domain '{}'", plain_name(n.domain));
   const Handler handler = handler_of(n.domain, n.op);
   if (!handler) unsupported("there is no operator of this name");
-  // Attributes of a function's nodes may stand for those of its call.
-  Node resolved = n;
-  if (function_) {
-    std::erase_if(resolved.attributes, [](const Attribute& a) { return !a.reference.empty(); });
-    for (const Attribute& a : n.attributes) {
-      if (a.reference.empty()) continue;
-      const auto given = [&](const std::vector<Attribute>& list) {
-        for (const Attribute& other : list) {
-          if (other.name != a.reference) continue;
-          resolved.attributes.push_back(other);
-          resolved.attributes.back().name = a.name;
-          return true;
-        }
-        return false;
-      };
-      if (!given(call_->attributes)) given(function_->defaults);
-    }
-  }
-  Call call(*this, resolved, std::move(inputs), opset->second);
+  Node here = n;
+  if (function_) here.attributes = resolved(n.attributes);
+  Call call(*this, here, std::move(inputs), opset->second);
   return handler(call);
 }
 
@@ -211,15 +220,7 @@ std::vector<Value> Importer::inline_call(const Function& f, const Node& n, const
   for (size_t i = 0; i < f.inputs.size(); ++i) scope[f.inputs[i]] = i < inputs.size() ? inputs[i] : Value{};
   // Attributes that the call takes from the function around it are resolved before that is left.
   Node call = n;
-  if (function_)
-    for (Attribute& a : call.attributes)
-      for (const auto* list : {&function_->defaults, &call_->attributes})
-        for (const Attribute& other : *list)
-          if (!a.reference.empty() && other.name == a.reference) {
-            const std::string name = a.name;
-            a = other;
-            a.name = name;
-          }
+  if (function_) call.attributes = resolved(n.attributes);
   std::vector<Scope> outside{std::move(scope)};
   std::swap(scopes_, outside);
   const auto saved = std::tuple(opsets_, call_, function_);
@@ -270,6 +271,23 @@ Importer::Needed Importer::needed(Var v) const {
 
 bool Importer::is_known(Var v) const { return needed(v).inputs.empty(); }
 
+void Importer::refuse_inexact(const std::set<int32_t>& nodes) {
+  if (beyond_exact_.empty()) return;
+  for (const int32_t at : nodes) {
+    const graph::Node& n = out_.graph.nodes()[static_cast<size_t>(at)];
+    const bool reads = std::any_of(n.inputs.begin(), n.inputs.end(),
+                                   [&](graph::Value input) { return beyond_exact_.count(input.node) > 0; });
+    if (!reads) continue;
+    using graph::Category;
+    const Category c = n.op->category;
+    const bool hands_on = c == Category::reshape || c == Category::broadcast || c == Category::transpose ||
+                          c == Category::affine || c == Category::gather || n.op->name == std::string_view("concat") ||
+                          (n.op->name == std::string_view("select") && !beyond_exact_.count(n.inputs[0].node));
+    if (!hands_on) unsupported("'{}' computes with an integer beyond 2^53", n.name);
+    beyond_exact_.insert(at);
+  }
+}
+
 std::vector<double> Importer::evaluate(Var v) {
   if (const auto it = evaluated_.find(v.value); it != evaluated_.end()) return it->second.values;
   const Needed need = needed(v);
@@ -277,14 +295,9 @@ std::vector<double> Importer::evaluate(Var v) {
     throw NeedsConstant(fmt::format("a number that must be known beforehand depends on {}: give a constant",
                                     fmt::join(need.inputs, ", ")),
                         need.inputs);
-  graph::Graph part("part");
-  std::map<std::string, graph::Reference> inputs;
-  std::map<graph::Value, graph::Value> copies;
-  const auto feed = [&](const graph::Reference& value, graph::TensorType type) {
-    const std::string name = fmt::format("x{}", inputs.size());
-    inputs[name] = value;
-    return graph::input(part, name, "data", std::move(type)).value;
-  };
+  refuse_inexact(need.nodes);
+  // As the program would compute them: every float rounded to its dtype.
+  std::map<graph::Value, graph::Reference> values;
   for (const int32_t at : need.nodes) {
     const graph::Node& n = graph().nodes()[static_cast<size_t>(at)];
     for (const graph::TensorType& type : n.types)
@@ -293,19 +306,24 @@ std::vector<double> Importer::evaluate(Var v) {
                     max_evaluated);
     if (n.op->category == graph::Category::input) {
       const HostTensor& host = out_.weights.at(n.text("name"));
-      copies[{at, 0}] = feed({host.shape, numbers_of(host)}, n.types[0]);
+      values[{at, 0}] = {host.shape, numbers_of(host)};
       continue;
     }
-    std::vector<graph::Value> operands;
+    std::vector<const graph::Reference*> operands;
+    std::vector<graph::TensorType> types;
     for (const graph::Value input : n.inputs) {
-      if (!copies.count(input)) copies[input] = feed(evaluated_.at(input), graph().type(input));
-      operands.push_back(copies.at(input));
+      const auto it = evaluated_.find(input);
+      operands.push_back(it != evaluated_.end() ? &it->second : &values.at(input));
+      types.push_back(graph().type(input));
     }
-    const graph::Value copy = part.copy(n, operands);
-    for (int32_t r = 0; r < static_cast<int32_t>(n.types.size()); ++r) copies[{at, r}] = {copy.node, r};
+    std::vector<graph::Reference> results = graph::interpret_node({n, operands, types, 0, 0});
+    for (size_t r = 0; r < results.size(); ++r) {
+      if (is_float(n.types[r].dtype))
+        for (double& x : results[r].values) x = rounded_to(n.types[r].dtype, x);
+      values[{at, static_cast<int32_t>(r)}] = std::move(results[r]);
+    }
   }
-  part.add_output({"y", copies.at(v.value), false});
-  return (evaluated_[v.value] = graph::interpret(part, inputs).outputs.at("y")).values;
+  return (evaluated_[v.value] = values.at(v.value)).values;
 }
 
 Imported Importer::finish() {
@@ -330,6 +348,16 @@ Imported Importer::finish() {
       put(v.name, (*value.items)[i], fmt::format("{}.{}", v.name, i), static_cast<int64_t>(i));
   }
   if (model_.graph.outputs.empty()) fail("the model has no output");
+  std::set<int32_t> live;
+  std::vector<int32_t> open;
+  for (const graph::Output& o : graph().outputs()) open.push_back(o.value.node);
+  while (!open.empty()) {
+    const int32_t at = open.back();
+    open.pop_back();
+    if (!live.insert(at).second) continue;
+    for (const graph::Value input : graph().nodes()[static_cast<size_t>(at)].inputs) open.push_back(input.node);
+  }
+  refuse_inexact(live);
   graph().context = {};
   out_.nodes = nodes_;
   return std::move(out_);

@@ -46,8 +46,13 @@ private:
   void run_node(const Node&);
   std::vector<Value> dispatch(const Node&, std::vector<Value> inputs);
   std::vector<Value> inline_call(const Function&, const Node&, const std::vector<Value>& inputs);
+  // Attributes of a function's node may stand for those of its call; one that is given nowhere is left out.
+  std::vector<Attribute> resolved(const std::vector<Attribute>&) const;
   void check_size(const Value&) const;
   Needed needed(Var) const;
+  // Throws where one of these nodes computes with a constant that is not exact; what only hands it on, as the end of a
+  // slice that says "all", is fine.
+  void refuse_inexact(const std::set<int32_t>& nodes);
 
   const Model& model_;
   const Request& request_;
@@ -61,6 +66,8 @@ private:
   int depth_ = 0;
   int64_t nodes_ = 0;
   std::map<graph::Value, graph::Reference> evaluated_;
+  std::set<int32_t> beyond_exact_;            // nodes with i64 beyond 2^53, which are held as the nearest double
+  std::map<const TensorData*, Value> taken_;  // initializers, which graphs that run in a loop take once
 };
 
 }  // namespace gmc::onnx

@@ -95,7 +95,9 @@ std::vector<Value> one_hot(Call& c) {
   const int64_t axis = c.axis_in(c.integer("axis", -1), rank + 1);
   if (c.rank(2) != 1 || c[2].shape()[0] != 2) fail("expected two values, got {}", to_string(c[2].shape()));
   const Var place = along(iota(c.graph(), depth, DType::i64), axis, rank + 1);
-  const Var hot = graph::equal(unsqueezed(wrapped(graph::cast(at, DType::i64), depth), axis), place);
+  Var index = graph::cast(at, DType::i64);
+  if (c.version >= 11) index = wrapped(index, depth);
+  const Var hot = graph::equal(unsqueezed(index, axis), place);
   const auto value = [&](int64_t i) { return reshape(graph::slice(c[2], 0, i, i + 1), {}); };
   return one(graph::select(hot, value(1), value(0)));
 }

@@ -161,10 +161,13 @@ std::vector<Value> slice(Call& c) {
     const auto d = static_cast<size_t>(c.axis_in(axes[i], c.rank(0)));
     const int64_t n = from[d], s = steps[i];
     if (s == 0) fail("the step of axis {} is 0", axes[i]);
-    const auto bound = [&](int64_t at) {
-      return std::clamp<int64_t>(at < 0 ? at + n : at, s > 0 ? 0 : -1, s > 0 ? n : n - 1);
+    const auto bound = [&](int64_t at, int64_t low, int64_t high) {
+      return std::clamp<int64_t>(at < 0 ? at + n : at, low, std::max(low, high));
     };
-    const int64_t first = bound(starts[i]), last = bound(ends[i]);
+    const int64_t first = s > 0 ? bound(starts[i], 0, n) : bound(starts[i], 0, n - 1),
+                  last = n == 0  ? first
+                         : s > 0 ? bound(ends[i], 0, n)
+                                 : bound(ends[i], -1, n - 1);
     step[d] = s;
     start[d] = first;
     const int64_t distance = s > 0 ? last - first : first - last;

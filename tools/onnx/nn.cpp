@@ -193,7 +193,9 @@ std::vector<Value> conv_transpose(Call& c) {
       if (target < 0 || target > most) fail("attribute 'output_shape' holds {}", target);
       // A target beyond what the windows reach is filled with the bias.
       const int64_t total = whole - target, half = std::max<int64_t>(total, 0) / 2;
-      low = automatic == "SAME_UPPER" ? half : std::max<int64_t>(total, 0) - half;
+      // Before version 11, an odd one of an `output_shape` went to the other side.
+      const bool less_in_front = (automatic == "SAME_UPPER") == (same || c.version >= 11);
+      low = less_in_front ? half : std::max<int64_t>(total, 0) - half;
       high = total - low;
     }
     if (automatic == "VALID") low = high = 0;

@@ -36,6 +36,7 @@ Var inverse_root(Var variance, double epsilon) {
 }
 
 Var per_channel(Var v, Var like) {
+  if (like.shape().size() == 1 && v.shape() == Shape{1}) return v;  // [N]: one channel
   if (v.shape().size() != 1 || like.shape().size() < 2 || v.shape()[0] != like.shape()[1])
     fail("{} for the channels of {}", to_string(v.shape()), to_string(like.shape()));
   return along(v, 1, std::ssize(like.shape()));

@@ -44,7 +44,12 @@ Var quantised(Var scaled, Var zero, DType dtype) {
 }
 
 std::vector<Value> quantize(Call& c) {
-  const Var x = c[0].type().dtype == DType::i32 ? cast(c[0], DType::f32) : c[0];
+  Var x = c[0].type().dtype == DType::i32 ? cast(c[0], DType::f32) : c[0];
+  // Divided in the type of the scale, or in the one that is asked for.
+  if (c.version >= 23) {
+    const int64_t precision = c.integer("precision", 0);
+    x = cast(x, precision != 0 ? need_dtype(static_cast<Element>(precision)) : c[1].type().dtype);
+  }
   DType dtype = DType::u8;
   if (c.integer("output_dtype", 0) != 0) dtype = need_dtype(static_cast<Element>(c.integer("output_dtype")));
   if (c.has(2)) dtype = c[2].type().dtype;
@@ -55,7 +60,9 @@ std::vector<Value> quantize(Call& c) {
 std::vector<Value> dequantize(Call& c) {
   const DType dtype = c[1].type().dtype;
   const Var x = cast(c[0], dtype), scale = placed(c, c[1], c[0]);
-  return one((c.has(2) ? x - cast(placed(c, c[2], c[0]), dtype) : x) * scale);
+  const Var out = (c.has(2) ? x - cast(placed(c, c[2], c[0]), dtype) : x) * scale;
+  const int64_t to = c.version >= 23 ? c.integer("output_dtype", 0) : 0;
+  return one(to == 0 ? out : cast(out, need_dtype(static_cast<Element>(to))));
 }
 
 std::vector<Value> dynamic_quantize(Call& c) {

@@ -146,8 +146,9 @@ std::vector<Value> resize_axes(Call& c, const Method& m, const std::vector<Axis>
   return one(x);
 }
 
+// Extents are multiplied as f32, as the standard's shape inference does: 10 by 0.7f is 7.
 int64_t scaled(int64_t extent, double scale) {
-  const double to = std::floor(static_cast<double>(extent) * scale);
+  const float to = std::floor(static_cast<float>(extent) * static_cast<float>(scale));
   if (!(to >= 0 && to < 0x1p40)) fail("a scale of {}", scale);
   return static_cast<int64_t>(to);
 }

@@ -2,6 +2,8 @@
 #include "tools/onnx/build.h"
 
 #include <array>
+#include <map>
+#include <set>
 
 namespace gmc::onnx {
 namespace {
@@ -39,15 +41,17 @@ std::vector<Activation> activations(Call& c, std::vector<std::string> names) {
     names = given->texts;
   }
   const std::vector<double> alphas = c.numbers("activation_alpha"), betas = c.numbers("activation_beta");
-  for (size_t i = 0; i < names.size(); ++i) {
+  size_t alpha = 0, beta = 0;  // they are given for those that take them, in their order
+  for (const std::string& name : names) {
     Activation a;
-    for (const char letter : names[i]) a.name += static_cast<char>(tolower(letter));
+    for (const char letter : name) a.name += static_cast<char>(tolower(letter));
     static const std::map<std::string, std::pair<double, double>> defaults{
         {"leakyrelu", {0.01, 0}}, {"thresholdedrelu", {1, 0}}, {"hardsigmoid", {0.2, 0.5}},
         {"elu", {1, 0}},          {"affine", {1, 0}},          {"scaledtanh", {1, 1}}};
     if (const auto it = defaults.find(a.name); it != defaults.end()) std::tie(a.alpha, a.beta) = it->second;
-    if (i < alphas.size()) a.alpha = alphas[i];
-    if (i < betas.size()) a.beta = betas[i];
+    static const std::set<std::string> with_beta{"hardsigmoid", "affine", "scaledtanh"};
+    if (defaults.count(a.name) && alpha < alphas.size()) a.alpha = alphas[alpha++];
+    if (with_beta.count(a.name) && beta < betas.size()) a.beta = betas[beta++];
     out.push_back(a);
   }
   return out;
