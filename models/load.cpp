@@ -24,6 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 std::optional<std::string> contents(const fs::path& path) {
+  std::error_code problem;
+  if (fs::is_directory(path, problem)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
   return std::string{std::istreambuf_iterator<char>(file), {}};
@@ -124,6 +126,9 @@ std::string version_of(std::vector<std::string> compiler) {
 }
 
 const ModelDefinition& load_file(const std::string& source) {
+  const std::string ending = fs::path(source).extension().string();
+  if (ending != ".cpp" && ending != ".cc" && ending != ".cxx")
+    fail_usage("'{}' is no model: expected a .cpp file, an ONNX model or a .graph file", source);
   const auto text = contents(source);
   if (!text) fail_usage("cannot read the model '{}'", source);
   const std::vector<std::string> compiler = package::system_compiler();

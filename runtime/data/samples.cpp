@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace gmc::data {
 namespace {
@@ -20,6 +21,9 @@ public:
       fail("data {}: expected samples with elements, got {}", source_, to_string(array.values.shape));
     if (!labels_.empty() && static_cast<int64_t>(labels_.size()) != count)
       fail("data {}: expected {} labels, one a sample, got {}", source_, count, labels_.size());
+    for (size_t i = 0; i < labels_.size(); ++i)
+      if (labels_[i] < 0 || labels_[i] > std::numeric_limits<int32_t>::max())
+        fail("data {}: label {}: expected the number of a class, from 0, got {}", source_, i, labels_[i]);
     values_ = prepare_images(std::move(array.values), prepare_, source_);
     sample_ = Shape(values_.shape.begin() + 1, values_.shape.end());
     size_ = element_count(sample_);

@@ -28,13 +28,16 @@ size_t character_size(std::string_view text, size_t at) {
   return size;
 }
 
+[[noreturn]] void fail_no_utf8(std::string_view text, const std::string& source, size_t at) {
+  fail("{}: byte {}, text: expected UTF-8, got 0x{:02x}; use bytes: for other files", source, at,
+       static_cast<unsigned char>(text[at]));
+}
+
 template <class Visit>
 void for_each_character(std::string_view text, const std::string& source, Visit visit) {
   for (size_t at = 0; at < text.size();) {
     const size_t size = character_size(text, at);
-    if (size == 0)
-      fail("{}: byte {}, text: expected UTF-8, got 0x{:02x}; use bytes: for other files", source, at,
-           static_cast<unsigned char>(text[at]));
+    if (size == 0) fail_no_utf8(text, source, at);
     visit(at, text.substr(at, size));
     at += size;
   }
@@ -78,14 +81,27 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
     return out;
   }
   std::map<std::string_view, int32_t> numbers;
-  for (size_t i = 0; i < names_.size(); ++i) numbers.emplace(names_[i], static_cast<int32_t>(i));
-  for_each_character(text, source, [&](size_t at, std::string_view c) {
-    const auto it = numbers.find(c);
-    if (it == numbers.end())
-      fail("{}: byte {}, text: expected one of the {} symbols of the vocabulary, got '{}'", source, at, size(),
-           files::printable(c));
+  size_t longest = 0;
+  for (size_t i = 0; i < names_.size(); ++i) {
+    numbers.emplace(names_[i], static_cast<int32_t>(i));
+    longest = std::max(longest, names_[i].size());
+  }
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    size_t size = std::min(longest, rest.size());
+    auto it = numbers.find(rest.substr(0, size));
+    while (it == numbers.end() && size > 1) it = numbers.find(rest.substr(0, --size));
+    // Names that are words end in a blank, which the last one may lack.
+    if (it == numbers.end()) it = numbers.find(std::string(rest) + ' '), size = rest.size();
+    if (it == numbers.end()) {
+      const size_t character = character_size(text, at);
+      if (character == 0) fail_no_utf8(text, source, at);
+      fail("{}: byte {}, text: expected one of the {} symbols of the vocabulary, got '{}'", source, at, this->size(),
+           files::printable(text.substr(at, character)));
+    }
     out.push_back(it->second);
-  });
+    at += size;
+  }
   return out;
 }
 

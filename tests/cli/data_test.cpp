@@ -110,6 +110,13 @@ TEST_F(Data, learns_text_and_prints_it) {
         file("s.txt")});
   EXPECT_EQ(lines_of(read(file("s.txt"))), 2);
   EXPECT_THAT(read(file("out/report.html")), HasSubstr("<pre>"));
+  // A model that writes what is no symbol.
+  std::string source = read(bigram);
+  source.replace(source.find("reshape(tokens, {1, c.gen})"), 27, "reshape(tokens, {1, c.gen}) - 30");
+  write(file("odd.cpp"), source);
+  EXPECT_THAT(
+      refused(1, {"sample", file("odd.cpp"), "--set", "vocab=5", "--weights", file("out/last.safetensors"), "-n", "1"}),
+      HasSubstr("entry 'sample': symbol 0 of a text is -"));
   // The symbols belong to the checkpoint.
   write(file("other"), std::string(600, 'x') + "yzuv");
   EXPECT_THAT(refused(1, text("text:" + file("other"), {"--set", "vocab=5", "--resume", file("out/last.safetensors")})),

@@ -63,6 +63,7 @@ TEST_F(Import, RefusesWhatIsNoModel) {
   EXPECT_THAT(refused(1, {"import", file("cut.onnx")}), HasSubstr("cut.onnx': byte "));
   EXPECT_THAT(refused(2, {"import", linear, "-o", file("net.txt")}), HasSubstr("expected a name that ends in .graph"));
   EXPECT_THAT(refused(2, {"import", linear, "--bind", "y=" + batch()}), HasSubstr("the model has no such input"));
+  EXPECT_THAT(refused(2, {"import", linear, "--set", "zzz=4"}), HasSubstr("--set zzz=4: the model has no such extent"));
 }
 
 TEST_F(Import, VerifyCountsAndFails) {

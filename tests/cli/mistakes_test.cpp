@@ -57,6 +57,11 @@ TEST_F(Mistakes, in_values_tell_what_is_expected) {
   EXPECT_THAT(refused(2, {"bench", "vae-mlp", "--threads", "99"}), HasSubstr("99"));
   EXPECT_THAT(refused(2, {"train", "vae-mlp", "--data", "glyphs:300"}), HasSubstr("--steps N or --epochs N"));
   EXPECT_THAT(refused(2, {"train", "vae-mlp", "--data", "glyps", "--steps", "1"}), HasSubstr("glyphs"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "-n", "0"}), HasSubstr("expected a whole number, 1 or more, got 0"));
+  EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "glyphs:300", "--epochs", "9223372036854775807"}),
+              HasSubstr("--epochs overflows"));
+  EXPECT_THAT(refused(2, {"inspect", "vae-mlp", "--stage", "kernel", "--json"}), HasSubstr("--stage kernel is text"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--prepare", "bogus", "-o", file("x.png")}), HasSubstr("bogus"));
   EXPECT_THAT(refused(2, {"compile", "vae-mlp", "--embed-weights", "maybe", "-o", file("x")}),
               HasSubstr("expected always or never"));
 }
@@ -67,6 +72,14 @@ TEST_F(Mistakes, in_files_name_the_file) {
   EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "mnist:" + none, "--steps", "1"}), HasSubstr(none));
   EXPECT_THAT(refused(1, {"verify", "vae-mlp", "--case", none}), HasSubstr(none + "/case.json"));
   EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", none}), HasSubstr(none));
+  EXPECT_THAT(refused(2, {"inspect", file("")}), HasSubstr("is no model: expected a .cpp file"));
+  std::filesystem::create_directory(file("folder.cpp"));
+  EXPECT_THAT(refused(2, {"inspect", file("folder.cpp")}), HasSubstr("cannot read the model"));
+  EXPECT_THAT(refused(2, {"inspect", std::string(300, 'a') + ".onnx"}), HasSubstr("cannot read the model"));
+  fine({"compile", "vae-mlp", "--emit", "graph", "-o", file("all.graph")});
+  EXPECT_THAT(refused(1, {"inspect", file("all.graph")}), HasSubstr("holds several entries"));
+  write(file("odd.graph"), "graph g\n?");
+  EXPECT_THAT(refused(1, {"inspect", file("odd.graph")}), HasSubstr("odd.graph': graph text line 2"));
   write(file("plan"), "{");
   EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", file("plan")}), HasSubstr("is malformed"));
   EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "glyphs:300", "--steps", "1", "--out", file("plan")}),

@@ -6,6 +6,7 @@
 #include "tests/data/testing.h"
 
 #include <cmath>
+#include <limits>
 #include <set>
 
 namespace gmc::data::testing {
@@ -174,6 +175,9 @@ TEST(Samples, RefuseFewAndEmptyOnes) {
             "data a: expected samples with elements, got [5, 0]");
   EXPECT_EQ(error_of([&] { samples_of({HostTensor(DType::f32, {5, 1}), {1, 2}, {}}, {}, "a"); }),
             "data a: expected 5 labels, one a sample, got 2");
+  for (const int64_t label : {int64_t{-1}, int64_t{1} << 40, std::numeric_limits<int64_t>::max()})
+    EXPECT_EQ(error_of([&] { samples_of({HostTensor(DType::f32, {2, 1}), {0, label}, {}}, {}, "a"); }),
+              fmt::format("data a: label 1: expected the number of a class, from 0, got {}", label));
 }
 
 }  // namespace

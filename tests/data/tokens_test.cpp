@@ -27,6 +27,10 @@ TEST(Vocabulary, IsTheSortedCharacters) {
   EXPECT_EQ(Vocabulary::from_text(v.to_text()), v);
   EXPECT_EQ(Vocabulary::from_text("bytes"), Vocabulary::bytes());
   EXPECT_THAT(Vocabulary::bytes().encode("\xff!", "t"), ElementsAre(255, 33));
+  // Symbols that are words.
+  const Vocabulary words = Vocabulary::named({"_", "0 ", "1 ", "10 "});
+  EXPECT_THAT(words.encode("0 10 1 1", "t"), ElementsAre(1, 3, 2, 2));
+  EXPECT_THAT(error_of([&] { words.encode("0 10_", "t"); }), HasSubstr("byte 2, text: expected one of the 4 symbols"));
 }
 
 TEST(Vocabulary, GoldenErrors) {

@@ -132,6 +132,9 @@ void bench(const BenchOptions& o) {
     const double gflops = product_flops(e) / t.median_ms / 1e6;
     j["product_gflops"] = gflops;
     if (o.peak) j["fma_peak_gflops"] = peak;
+    const auto profile = o.steps ? session.profile(entry, arguments.inputs, arguments.outputs, 200)
+                                 : decltype(session.profile(entry, arguments.inputs, arguments.outputs, 200)){};
+    for (const auto& [step, ms] : profile) j["steps"].push_back({{"step", step}, {"us", ms * 1000}});
     if (o.json)
       fmt::print("{}\n", j.dump());
     else {
@@ -141,9 +144,8 @@ void bench(const BenchOptions& o) {
                  o.peak ? fmt::format(" = {:.0f} % of the FMA peak {:.0f}", 100 * gflops / peak, peak) : "",
                  e.report.generated, e.report.products, e.report.library_calls, compiled.timing.total_ms, peak_mb());
     }
-    if (!o.steps) continue;
-    for (const auto& [step, ms] : session.profile(entry, arguments.inputs, arguments.outputs, 200))
-      fmt::print("  {:9.2f} us  {}\n", ms * 1000, step);
+    if (o.json) continue;
+    for (const auto& [step, ms] : profile) fmt::print("  {:9.2f} us  {}\n", ms * 1000, step);
   }
 }
 

@@ -64,6 +64,7 @@ void save_checkpoint(const std::string& path, const package::Session& session, c
                            {"optimizers", optimizers_of(model)},
                            {"plan", fmt::format("{:016x}", session.plan_hash())},
                            {"data", now.data}};
+  if (!now.target.empty()) metadata["target"] = now.target;
   if (!now.prepare.empty()) metadata["prepare"] = now.prepare;
   if (!now.vocabulary.empty()) metadata["vocabulary"] = now.vocabulary;
   files::save_safetensors(path, session.state(), metadata);
@@ -96,8 +97,8 @@ int64_t resume_checkpoint(const std::string& path, package::Session& session, co
   if (!different.empty()) fail("'{}' has another configuration: {}", path, different);
   const std::string plan = fmt::format("{:016x}", session.plan_hash());
   if (metadata["plan"] != plan)
-    fail("'{}' was trained under plan {}, this is plan {}: use the same configuration, --policy, --fusion-plan and "
-         "--lib",
+    fail("'{}' was trained under plan {}, this is plan {}: use the same configuration, --policy, --fusion-plan, "
+         "--precision, --march and --lib",
          path, metadata["plan"], plan);
   if (metadata["vocabulary"] != now.vocabulary)
     fail("'{}' was trained with another vocabulary: {} there, {} here", path,
@@ -106,7 +107,21 @@ int64_t resume_checkpoint(const std::string& path, package::Session& session, co
   if (metadata["data"] != now.data || metadata["prepare"] != now.prepare)
     fail("'{}' was trained on other data: {} {} there, {} {} here", path, metadata["data"], metadata["prepare"],
          now.data, now.prepare);
+  // Another machine goes on as well, with other roundings.
+  if (const auto it = metadata.find("target"); it != metadata.end() && it->second != now.target)
+    fmt::print(stderr,
+               "gmc: note: '{}' was trained with code for another processor (see --march): other last bits than "
+               "without the break\n",
+               path);
   return static_cast<int64_t>(step);
+}
+
+std::optional<std::string> preparation_of(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  files::Metadata metadata;
+  files::load_safetensors(path, &metadata);
+  if (!metadata.count("data")) return std::nullopt;
+  return metadata["prepare"];
 }
 
 std::optional<data::Vocabulary> vocabulary_of(const std::string& path) {

@@ -16,6 +16,7 @@ struct Position {
   uint64_t seed = 0;
   std::string data;  // kind and sizes of the data set
   std::string prepare, vocabulary;
+  std::string target;  // what code was generated for
 };
 
 // Written atomically.
@@ -32,6 +33,8 @@ std::string strangeness(const files::Metadata&, const Model&);
 // samples is not configured with.
 void drop_foreign_optimizers(TensorMap& weights, const files::Metadata&, const Model&);
 
+// How the data of a checkpoint's training were prepared; nothing of a file that is no checkpoint.
+std::optional<std::string> preparation_of(const std::string& path);
 // The vocabulary in a file's metadata, if it has one.
 std::optional<data::Vocabulary> vocabulary_of(const std::string& path);
 // Throws `Error` if it has one and the data have another, or none.

@@ -55,6 +55,16 @@ void add_threads_option(CLI::App& app, RunOptions& o) {
       ->capture_default_str();
 }
 
+CLI::Validator at_least(int64_t least) {
+  return CLI::Validator(
+      [least](std::string& text) {
+        int64_t number = 0;
+        const bool good = CLI::detail::lexical_cast(text, number) && number >= least;
+        return good ? std::string() : fmt::format("expected a whole number, {} or more, got {}", least, text);
+      },
+      "");
+}
+
 std::string Model::config_json() const {
   nlohmann::ordered_json j;
   for (const auto& [field, value] : values) j[field] = value;

@@ -81,6 +81,9 @@ TensorMap load_weights(const std::string& path, files::Metadata* = nullptr);
 // file take the place of NAME; throws `Error` if there are none.
 void set_weights(package::Session&, const Model&, const std::string& path, uint64_t seed, bool ema = false);
 
+// Of a flag: a whole number, this or more.
+CLI::Validator at_least(int64_t least);
+
 // Throws `Error` (usage) with the nearest of `names` unless `name` is one of them. `what`: `policy`, `stage`, ...
 void check_choice(const std::string& what, const std::string& name, const std::vector<std::string>& names);
 

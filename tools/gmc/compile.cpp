@@ -129,7 +129,9 @@ void compile(const ArtifactOptions& o) {
   for (const auto& [kind, ending] : wanted) {
     const std::string path = wanted.size() == 1 ? o.output : o.output + ending;
     emit(kind, path, compiled, link);
-    const auto size = static_cast<int64_t>(std::filesystem::file_size(path));
+    std::error_code no_file;  // a device has no size
+    const uintmax_t written = std::filesystem::file_size(path, no_file);
+    const int64_t size = no_file ? 0 : static_cast<int64_t>(written);
     j["artifacts"].push_back({{"kind", kind}, {"path", path}, {"bytes", size}});
     if (!o.json)
       fmt::print("{}: {}, {}{}\n", path, kind, bytes_text(size),

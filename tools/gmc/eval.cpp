@@ -75,6 +75,9 @@ private:
     Batches batches(*data_, slots, {data::Part::validate, data::Order::sequential, o_.run.seed, 0});
     const int64_t all = data_->epoch(data::Part::validate, slots), batch = slots[0].shape[0];
     const int64_t count = all == 0 ? endless_batches : std::max<int64_t>(1, all / batch);
+    if (all > 0 && all % batch != 0 && remark_.empty())
+      remark_ = fmt::format("measured on {} of {} validating samples: batches of {} (see --set batch)",
+                            std::min(all, count * batch), all, batch);
     for (int64_t b = 0; b < count; ++b) visit(b, batches.at(static_cast<uint64_t>(b)));
   }
   // The one output of an entry, which has this name.
@@ -120,7 +123,7 @@ private:
       add(name + "_bits_per_dim", bits);
     else if (const auto level = data_->bits_of_a_level())
       add(name + "_bits_per_dim", bits + *level);
-    else if (!data_->truth())
+    else if (!data_->truth() && size > 3)  // points have a density as they are
       remark_ = "the data are neither binarised nor dequantised: nats are a loss, no likelihood";
   }
 
@@ -258,7 +261,7 @@ void add_eval(CLI::App& app, int&) {
   add_compile_options(*verb, o->compile);
   verb->footer(
       "\nWhat is measured follows from the entries that the model has (docs/dsl.md):\n"
-      "  eval          its scalars over the whole validating part; of symbols perplexity and bits\n"
+      "  eval          its scalars over the validating part, in whole batches; of symbols perplexity and bits\n"
       "  log_weight    -ELBO and the importance-weighted bound, in nats\n"
       "  density       -log likelihood, in nats; of points the gap to their entropy\n"
       "  reconstruct   mean squared error\n"

@@ -67,6 +67,8 @@ void print_summary(const package::Compiled& compiled) {
 
 void inspect(const InspectOptions& o) {
   check_choice("stage", o.stage, {"summary", "state", "graph", "transformed", "plan", "kernel", "llvm-ir", "asm"});
+  if (o.json && o.stage != "summary" && o.stage != "plan")
+    fail_usage("--json: --stage {} is text; of JSON are summary and plan", o.stage);
   const Model model = load(o.model);
   const package::Source source = source_of(model, o.entries, o.feed_draws);
   if (o.stage == "graph") {

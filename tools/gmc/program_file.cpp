@@ -27,6 +27,7 @@ std::pair<std::string, std::string> split(const std::string& flag, const std::st
 onnx::Request request_of(const ModelOptions& o, const onnx::Model& model) {
   onnx::Request request;
   std::map<std::string, int64_t> extents;
+  std::set<std::string> used;
   std::map<std::string, HostTensor> bound;
   for (const std::string& text : o.set) {
     const auto [name, value] = split("--set", text);
@@ -48,8 +49,13 @@ onnx::Request request_of(const ModelOptions& o, const onnx::Model& model) {
       }
     for (const auto& d : v.dims)
       for (const std::string& name : {d.parameter, onnx::plain_name(d.parameter)})
-        if (!d.parameter.empty() && extents.count(name)) request.extents[d.parameter] = extents.at(name);
+        if (!d.parameter.empty() && extents.count(name)) {
+          request.extents[d.parameter] = extents.at(name);
+          used.insert(name);
+        }
   }
+  for (const auto& [name, extent] : extents)
+    if (!used.count(name)) fail_usage("--set {}={}: the model has no such extent", name, extent);
   if (!bound.empty()) fail_usage("--bind {}: the model has no such input", bound.begin()->first);
   return request;
 }
@@ -80,8 +86,16 @@ Model load_onnx(const ModelOptions& o) {
 }
 
 Model load_graph(const ModelOptions& o) {
-  graph::Graph graph = graph::parse(read_text(o.model), ops::registry());
-  graph::verify(graph);
+  const std::string text = read_text(o.model);
+  if (text.find("\ngraph ") != std::string::npos)
+    fail("'{}' holds several entries: expected one, as `gmc compile --entry NAME --emit graph` writes it", o.model);
+  graph::Graph graph("");
+  try {
+    graph = graph::parse(text, ops::registry());
+    graph::verify(graph);
+  } catch (const Error& e) {
+    throw Error(fmt::format("'{}': {}", o.model, e.what()), e.usage());
+  }
   const std::string beside = weights_path(o.model);
   TensorMap weights;
   if (fs::exists(beside)) weights = files::load_safetensors(beside);
@@ -107,7 +121,8 @@ std::string weights_path(const std::string& graph_path) {
 Model load_program_file(const ModelOptions& o) {
   if (!o.size.empty()) fail_usage("--size: '{}' has no named configurations", o.model);
   if (o.precision != "f32") fail_usage("--precision: '{}' says itself what it computes in", o.model);
-  if (!fs::exists(o.model)) fail_usage("cannot read the model '{}'", o.model);
+  std::error_code problem;
+  if (!fs::is_regular_file(o.model, problem)) fail_usage("cannot read the model '{}'", o.model);
   if (o.model.ends_with(".onnx")) return load_onnx(o);
   if (!o.set.empty() || !o.bind.empty()) fail_usage("--set, --bind: '{}' is no ONNX model", o.model);
   return load_graph(o);

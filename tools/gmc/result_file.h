@@ -29,6 +29,8 @@ std::string text_of(const HostTensor&, const View&);
 
 // ceil(count / batch) calls of an entry without inputs, with step = number of the call, counted from `first`; the first
 // `count` rows.
+// What an entry gives that samples: throws `Error` if it has inputs, or not one output with a batch dimension.
+graph::TensorType sample_type(const package::Session&, const std::string& entry);
 HostTensor sample(package::Session&, const std::string& entry, int64_t count, uint64_t seed, int64_t first = 0);
 
 }  // namespace gmc::tool

@@ -131,7 +131,7 @@ void add_run(CLI::App& app, int&) {
   add_weights_options(*verb, o->weights, o->ema);
   add_data_options(*verb, o->data, false);
   verb->add_option("--part", o->part, "of --data: train or validate")->capture_default_str();
-  verb->add_option("-n", o->count, "how many samples of --data")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("-n", o->count, "how many samples of --data")->check(at_least(1))->capture_default_str();
   verb->add_option("--save", o->save, "write the state after the call")->type_name("FILE");
   verb->add_option("--step", o->step, "number of the call, for draws")->capture_default_str();
   verb->add_flag("--feed-draws", o->feed_draws, "draws become inputs of the entry, to be given with --input");

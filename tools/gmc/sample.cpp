@@ -27,9 +27,23 @@ struct SampleOptions {
   bool json = false, ema = false;
 };
 
-View view_of(const Model& model, const std::optional<data::Vocabulary>& vocabulary) {
-  const data::Prepare prepare = data::Prepare::parse(model.field("prepare"));
+// Values lie where those of the data did that the model was trained on.
+View view_of(const SampleOptions& o, const Model& model, const std::optional<data::Vocabulary>& vocabulary) {
+  const std::optional<std::string> trained = o.data.prepare ? std::nullopt : preparation_of(o.weights);
+  const data::Prepare prepare = data::Prepare::parse(trained ? *trained : prepare_of(o.data, model));
   return {prepare.low, prepare.high, vocabulary ? &*vocabulary : nullptr};
+}
+
+void say_written(const SampleOptions& o, const HostTensor& samples) {
+  const int64_t count = samples.shape[0];
+  if (o.json)
+    fmt::print(
+        "{}\n",
+        nlohmann::ordered_json{{"output", o.output}, {"samples", count}, {"shape", samples.shape}, {"seed", o.run.seed}}
+            .dump());
+  else
+    fmt::print("{} samples of shape {} in {}\n", count,
+               to_string(Shape(samples.shape.begin() + 1, samples.shape.end())), o.output);
 }
 
 // Texts, printed symbol by symbol unless they go into a file.
@@ -45,6 +59,7 @@ void write_texts(package::Session& session, const SampleOptions& o, const View& 
   HostTensor texts(DType::i64, {o.count, std::ssize(all) / o.count});
   std::copy(all.begin(), all.end(), texts.as<int64_t>());
   write_result(o.output, texts, view);
+  say_written(o, texts);
 }
 
 // Prints what each call gives as soon as it is there.
@@ -124,44 +139,48 @@ void run(const SampleOptions& given) {
                            session_options(o.run));
   set_weights(session, model, o.weights, o.run.seed, o.ema);
   const auto vocabulary = vocabulary_of(o.weights);
-  const View view = view_of(model, vocabulary);
+  const View view = view_of(o, model, vocabulary);
   if (o.prompt && !vocabulary)
     fail("--prompt: no vocabulary to read it with: expected --weights of `gmc train` on symbols");
-  if (o.prompt) return write_texts(session, o, view);
-  const bool symbols =
-      o.interpolate == 0 && session.outputs(session.entry_index(o.entry)).at(0).type.dtype == DType::i64;
+  const auto refuse_json = [&] {
+    if (o.json) fail_usage("--json: what is printed is text; expected -o FILE");
+  };
+  if (o.prompt) {
+    if (o.output.empty() || o.output == "-") refuse_json();
+    return write_texts(session, o, view);
+  }
+  const bool symbols = o.interpolate == 0 && sample_type(session, o.entry).dtype == DType::i64;
   const bool print = o.output == "-" || (o.output.empty() && symbols && vocabulary);
+  if (print) refuse_json();
   if (print && symbols && vocabulary && writes_a_text(session, o.entry)) return write_texts(session, o, view);
   if (print) return print_samples(session, o, view);
   const HostTensor samples =
       o.interpolate > 0 ? interpolation(session, o, model) : sample(session, o.entry, o.count, o.run.seed);
   if (o.output.empty()) o.output = "samples" + suitable_ending(samples);
   write_result(o.output, samples, view);
-  const int64_t count = samples.shape[0];
-  if (o.json)
-    fmt::print(
-        "{}\n",
-        nlohmann::ordered_json{{"output", o.output}, {"samples", count}, {"shape", samples.shape}, {"seed", o.run.seed}}
-            .dump());
-  else
-    fmt::print("{} samples of shape {} in {}\n", count,
-               to_string(Shape(samples.shape.begin() + 1, samples.shape.end())), o.output);
+  say_written(o, samples);
 }
 
 }  // namespace
 
-HostTensor sample(package::Session& session, const std::string& entry_name, int64_t count, uint64_t seed,
-                  int64_t first) {
+graph::TensorType sample_type(const package::Session& session, const std::string& entry_name) {
   const int entry = session.entry_index(entry_name);
   const auto outputs = session.outputs(entry);
   if (!session.inputs(entry).empty()) fail("entry '{}' has inputs; use `gmc run` to give them", entry_name);
   if (outputs.size() != 1 || outputs[0].type.shape.empty())
     fail("entry '{}' must have one output with a batch dimension", entry_name);
-  const Shape& shape = outputs[0].type.shape;
+  return outputs[0].type;
+}
+
+HostTensor sample(package::Session& session, const std::string& entry_name, int64_t count, uint64_t seed,
+                  int64_t first) {
+  const int entry = session.entry_index(entry_name);
+  const graph::TensorType type = sample_type(session, entry_name);
+  const Shape& shape = type.shape;
   if (count < 1 || shape[0] < 1) fail_usage("-n {}: expected at least 1", count);
   Shape all = shape;
   all[0] = count;
-  HostTensor out(outputs[0].type.dtype, all), batch(outputs[0].type.dtype, shape);
+  HostTensor out(type.dtype, all), batch(type.dtype, shape);
   const size_t row = batch.bytes.size() / static_cast<size_t>(shape[0]);
   for (int64_t call = 0, done = 0; done < count; ++call, done += shape[0]) {
     session.run(entry, {}, {batch.bytes.data()}, seed, static_cast<uint64_t>(first + call));
@@ -176,7 +195,7 @@ void add_sample(CLI::App& app, int&) {
   CLI::App* verb = app.add_subcommand("sample", "generate samples with a model");
   add_model_options(*verb, o->model);
   add_weights_options(*verb, o->weights, o->ema);
-  verb->add_option("-n", o->count, "how many [64; of a prompt 1]")->check(CLI::PositiveNumber)->type_name("N");
+  verb->add_option("-n", o->count, "how many [64; of a prompt 1]")->check(at_least(1))->type_name("N");
   verb->add_option("--prompt", o->prompt, "a text that the model goes on with, by its entry continue")
       ->type_name("TEXT");
   verb->add_option("-o", o->output,
@@ -186,7 +205,7 @@ void add_sample(CLI::App& app, int&) {
   verb->add_option("--length", o->length,
                    "symbols of a text that begins with --prompt, more than the entry makes, too: it goes on from the "
                    "last half of them [as many as it makes]")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->type_name("N");
   verb->add_option("--entry", o->entry, "the entry that samples [sample, or continue]")->type_name("NAME");
   verb->add_option("--interpolate", o->interpolate,

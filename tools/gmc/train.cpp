@@ -41,6 +41,7 @@ public:
     const package::Compiled compiled = package::compile(source_of(model_, entries), compile_options(o.compile));
     session_ = std::make_unique<package::Session>(compiled, session_options(o.run));
     compile_ms_ = compiled.timing.total_ms;
+    target_ = compiled.target.cpu + compiled.target.features;
     step_entry_ = session_->entry_index("step");
     for (const Entry& e : model_.program->entries()) {
       has_eval_ |= e.name == "eval";
@@ -48,7 +49,12 @@ public:
     }
     slots_ = slots_of(*session_, step_entry_, "step");
     epoch_ = data_->epoch(data::Part::train, slots_);
-    if (has_eval_) data_->epoch(data::Part::validate, slots_of(*session_, session_->entry_index("eval"), "eval"));
+    if (has_eval_) {
+      const int eval = session_->entry_index("eval");
+      data_->epoch(data::Part::validate, slots_of(*session_, eval, "eval"));
+      if (Scalars(*session_, eval).values().empty()) fail("entry 'eval' has no scalar output");
+    }
+    if (has_sample_) sample_type(*session_, "sample");
     check_vocabulary(o.weights, *data_);
     set_weights(*session_, model_, o.weights, o.run.seed);
     if (!o.resume.empty()) first_step_ = resume_checkpoint(o.resume, *session_, model_, position(0));
@@ -61,7 +67,7 @@ public:
     Scalars results(*session_, step_entry_);
     const int64_t batch = slots_[0].shape[0];
     if (o_.epochs > 0 && epoch_ == 0) fail_usage("--epochs: '{}' has no end; use --steps", o_.data.spec);
-    const int64_t steps = o_.epochs > 0 ? o_.epochs * ((epoch_ + batch - 1) / batch) : o_.steps;
+    const int64_t steps = o_.epochs > 0 ? checked_mul(o_.epochs, (epoch_ + batch - 1) / batch, "--epochs") : o_.steps;
     if (!o_.quiet && !o_.json)
       fmt::print("{} ({}): {} parameters, {} state, {} planned memory; compiled in {:.0f} ms; {} threads\n{}: {}\n",
                  model_.name(), model_.size, parameter_count(), bytes_text(session_->state_bytes()),
@@ -86,11 +92,12 @@ public:
     }
     progress.finish();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    save(step);  // before all else that may fail
     if (has_eval_) {
       validation_ = validate();
       output_->validation(step, validation_);
+      output_->save();
     }
-    save(step);
     if (has_sample_) draw_samples(step, "samples");
     report(step, steps, seconds, stop.requested());
   }
@@ -106,8 +113,12 @@ private:
   Position position(int64_t step) const {
     const data::Vocabulary* v = data_->vocabulary();
     const char* order = o_.with_replacement ? ", with replacement" : "";
-    return {step, o_.run.seed, fmt::format("{}: {}{}", data_->kind(), data_->describe(), order),
-            prepare_of(o_.data, model_), v ? v->to_text() : ""};
+    return {step,
+            o_.run.seed,
+            fmt::format("{}: {}{}", data_->kind(), data_->describe(), order),
+            prepare_of(o_.data, model_),
+            v ? v->to_text() : "",
+            target_};
   }
 
   // Ends training where a scalar is no number; with --check-nan also where a state is none, and says which op made it.
@@ -118,9 +129,8 @@ private:
     if (what.empty() && o_.check_nan) what = odd_state();
     if (what.empty()) return;
     if (!o_.check_nan)
-      fail("{} at step {}: the last checkpoint in '{}' is from before; a smaller learning rate may help, --check-nan "
-           "names the op",
-           what, step, o_.out);
+      fail("{} at step {}: {}; a smaller learning rate may help, --check-nan names the op", what, step,
+           saved_ ? fmt::format("the last checkpoint in '{}' is from before", o_.out) : "no checkpoint is written yet");
     TensorMap batch;
     for (size_t i = 0; i < slots_.size(); ++i) {
       HostTensor t(slots_[i].dtype, slots_[i].shape);
@@ -142,13 +152,14 @@ private:
 
   void save(int64_t step) {
     save_checkpoint(o_.out + "/last.safetensors", *session_, model_, position(step));
+    saved_ = true;
     output_->save();
     save_report(step);
   }
 
   void draw_samples(int64_t step, const std::string& name) {
     if (!has_sample_) return;
-    const auto slot = session_->outputs(session_->entry_index("sample")).at(0).type;
+    const auto slot = sample_type(*session_, "sample");
     const bool plane = slot.dtype == DType::f32 && slot.shape.size() == 2 && slot.shape[1] == 2;
     const int64_t count = slot.dtype == DType::i64 ? texts : plane ? points : pictures;
     const auto [low, high] = data_->range();
@@ -167,7 +178,6 @@ private:
       session_->run(entry, batches.at(static_cast<uint64_t>(i)), results.pointers(), validation_seed,
                     static_cast<uint64_t>(i));
       const Values now = results.values();
-      if (now.empty()) fail("entry 'eval' has no scalar output");
       if (sum.empty()) sum = Values(now.size());
       for (size_t k = 0; k < now.size(); ++k)
         sum[k] = {now[k].first, sum[k].second + now[k].second / validation_batches};
@@ -213,10 +223,11 @@ private:
   double compile_ms_ = 0;
   int step_entry_ = 0;
   int64_t first_step_ = 0, epoch_ = 0;
-  bool has_eval_ = false, has_sample_ = false;
+  bool has_eval_ = false, has_sample_ = false, saved_ = false;
   std::vector<data::Slot> slots_;
   Values last_, validation_;
-  TensorMap before_;  // the state before the step, with --check-nan
+  std::string target_;  // what code was generated for
+  TensorMap before_;    // the state before the step, with --check-nan
   std::string samples_;
   std::unique_ptr<TrainOutput> output_;
 };
@@ -228,9 +239,9 @@ void add_train(CLI::App& app, int&) {
   CLI::App* verb = app.add_subcommand("train", "train a model on a data set");
   add_model_options(*verb, o->model);
   add_data_options(*verb, o->data);
-  auto* steps = verb->add_option("--steps", o->steps, "how many training steps")->check(CLI::NonNegativeNumber);
+  auto* steps = verb->add_option("--steps", o->steps, "how many training steps")->check(at_least(1));
   verb->add_option("--epochs", o->epochs, "or how many times the size of the training part")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->excludes(steps);
   verb->add_option(
           "--out", o->out,

@@ -22,7 +22,7 @@ bool writes_a_text(const package::Session& session, const std::string& entry) {
 
 Writer::Writer(package::Session& session, const std::string& entry, const data::Vocabulary& vocabulary,
                const std::string* prompt, int64_t length)
-    : session_(session), vocabulary_(vocabulary), entry_(session.entry_index(entry)), length_(length) {
+    : session_(session), vocabulary_(vocabulary), name_(entry), entry_(session.entry_index(entry)), length_(length) {
   if (!writes_a_text(session, entry)) fail("entry '{}' must have one output of i64[1, n]", entry);
   size_ = session.outputs(entry_)[0].type.shape[1];
   const auto inputs = session.inputs(entry_);
@@ -81,6 +81,9 @@ std::vector<int64_t> Writer::write(uint64_t seed, uint64_t text, bool aloud) {
     // Calls of one text draw other numbers than those of the next.
     session_.run(entry_, inputs, {out.data()}, seed, text + (call << 32), show);
     show();
+    const bool wanted = length_ == 0 || std::ssize(all) < length_;
+    if (wanted && next < out.size())
+      fail("entry '{}': symbol {} of a text is {}: expected 0 or more", name_, next, out[next]);
   }
   if (aloud) fmt::print("\n");
   return all;

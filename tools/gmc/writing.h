@@ -33,6 +33,7 @@ private:
 
   package::Session& session_;
   const data::Vocabulary& vocabulary_;
+  std::string name_;  // of the entry
   int entry_;
   int64_t size_ = 0, length_;
   std::vector<HostTensor> inputs_;
