@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 namespace gmc::data {
 namespace {
@@ -153,6 +154,16 @@ std::unique_ptr<Dataset> load_dataset(const std::string& text, const std::string
   std::unique_ptr<Dataset> data = kind->load(spec);
   data->set_kind(spec.kind);
   return data;
+}
+
+uint64_t hash_of(std::span<const std::byte> bytes, uint64_t before) {
+  uint64_t hash = execute::fold(before, bytes.size());
+  for (size_t at = 0; at < bytes.size(); at += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
+    hash = execute::fold(hash, word);
+  }
+  return hash;
 }
 
 int64_t chosen(const Draw& d, int64_t count, int64_t batch, int64_t b) {

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,8 @@ public:
   // spread over intervals that long (`dequantise`), so a density says nothing of them.
   virtual std::optional<double> bits_of_a_level() const { return std::nullopt; }
   virtual const Truth* truth() const { return nullptr; }
+  // A hash of all samples; 0: they are made as they are drawn.
+  virtual uint64_t content() const { return 0; }
   // One more than the largest label; 0: there are none.
   virtual int64_t classes() const { return 0; }
 
@@ -81,6 +84,9 @@ std::vector<DatasetKind> dataset_kinds();
 // mistake of usage for an unknown kind or preparation and for a missing path; a file that is malformed is refused with
 // its name, offset and field.
 std::unique_ptr<Dataset> load_dataset(const std::string& spec, const std::string& prepare = {});
+
+// Of bytes, going on from the hash of others.
+uint64_t hash_of(std::span<const std::byte> bytes, uint64_t before = 0);
 
 // The number of sample b of `batch` among the `count` of its part.
 int64_t chosen(const Draw&, int64_t count, int64_t batch, int64_t b);

@@ -62,6 +62,7 @@ public:
     if (!prepare_.dequantise) return std::nullopt;
     return std::log2(256 / (prepare_.high - prepare_.low));
   }
+  uint64_t content() const override { return hash_of(std::as_bytes(std::span(labels_)), hash_of(values_.bytes)); }
   int64_t classes() const override {
     return labels_.empty() ? 0 : 1 + *std::max_element(labels_.begin(), labels_.end());
   }

@@ -72,6 +72,7 @@ public:
     return fmt::format("{} symbols train, {} validate, vocabulary of {}", train_, length_ - train_, vocabulary_.size());
   }
   const Vocabulary* vocabulary() const override { return &vocabulary_; }
+  uint64_t content() const override { return hash_of(std::as_bytes(std::span(symbols_))); }
 
   void draw(const Draw& d, const std::vector<Slot>& slots, const std::vector<void*>& out) const override {
     const int64_t size = check(slots);
@@ -100,6 +101,7 @@ public:
     return fmt::format("{} values train, {} validate", train_, length_ - train_);
   }
   std::pair<double, double> range() const override { return {-1, 1}; }
+  uint64_t content() const override { return hash_of(std::as_bytes(std::span(values_))); }
 
   void draw(const Draw& d, const std::vector<Slot>& slots, const std::vector<void*>& out) const override {
     const int64_t size = check(slots);

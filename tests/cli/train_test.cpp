@@ -1,4 +1,5 @@
 // Training from outside: what it leaves, the same bits every time, and what happens when it is broken off.
+#include "runtime/files/npy.h"
 #include "runtime/files/png.h"
 #include "tests/cli/cli.h"
 
@@ -175,6 +176,22 @@ TEST_F(Train, batches_with_replacement_are_others) {
   EXPECT_EQ(read(file("b/last.safetensors")), read(file("c/last.safetensors")));
   EXPECT_THAT(refused(1, train + Words{"--steps", "5", "--out", file("b"), "--resume", file("b/last.safetensors")}),
               HasSubstr("was trained on other data: glyphs: 90 train, 10 validate, with replacement"));
+}
+
+// Data of the same size are other data all the same.
+TEST_F(Train, is_gone_on_with_on_the_same_samples_only) {
+  HostTensor images(DType::f32, {40, 784});
+  files::save_npy(file("a.npy"), images);
+  images.as<float>()[31000] = 0.5f;
+  files::save_npy(file("b.npy"), images);
+  const auto train = [&](const char* data, const char* steps, const Words& more) {
+    return Words{"train",   "vae-mlp", "--data", "npy:" + file(data), "-q", "--no-events",
+                 "--steps", steps,     "--out",  file("out")} +
+           small + more;
+  };
+  fine(train("a.npy", "1", {}));
+  EXPECT_THAT(refused(1, train("b.npy", "2", {"--resume", weights("out")})), HasSubstr("trained on other samples"));
+  fine(train("a.npy", "2", {"--resume", weights("out")}));
 }
 
 }  // namespace

@@ -63,7 +63,8 @@ void save_checkpoint(const std::string& path, const package::Session& session, c
                            {"seed", std::to_string(now.seed)},
                            {"optimizers", optimizers_of(model)},
                            {"plan", fmt::format("{:016x}", session.plan_hash())},
-                           {"data", now.data}};
+                           {"data", now.data},
+                           {"content", fmt::format("{:016x}", now.content)}};
   if (!now.target.empty()) metadata["target"] = now.target;
   if (!now.prepare.empty()) metadata["prepare"] = now.prepare;
   if (!now.vocabulary.empty()) metadata["vocabulary"] = now.vocabulary;
@@ -107,6 +108,9 @@ int64_t resume_checkpoint(const std::string& path, package::Session& session, co
   if (metadata["data"] != now.data || metadata["prepare"] != now.prepare)
     fail("'{}' was trained on other data: {} {} there, {} {} here", path, metadata["data"], metadata["prepare"],
          now.data, now.prepare);
+  if (const auto it = metadata.find("content");
+      it != metadata.end() && it->second != fmt::format("{:016x}", now.content))
+    fail("'{}' was trained on other samples than those of this data set ({})", path, now.data);
   // Another machine goes on as well, with other roundings.
   if (const auto it = metadata.find("target"); it != metadata.end() && it->second != now.target)
     fmt::print(stderr,

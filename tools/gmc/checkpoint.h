@@ -16,7 +16,8 @@ struct Position {
   uint64_t seed = 0;
   std::string data;  // kind and sizes of the data set
   std::string prepare, vocabulary;
-  std::string target;  // what code was generated for
+  std::string target;    // what code was generated for
+  uint64_t content = 0;  // of the data set
 };
 
 // Written atomically.

@@ -41,6 +41,7 @@ public:
     const package::Compiled compiled = package::compile(source_of(model_, entries), compile_options(o.compile));
     session_ = std::make_unique<package::Session>(compiled, session_options(o.run));
     compile_ms_ = compiled.timing.total_ms;
+    content_ = data_->content();
     target_ = compiled.target.cpu + compiled.target.features;
     step_entry_ = session_->entry_index("step");
     for (const Entry& e : model_.program->entries()) {
@@ -118,7 +119,8 @@ private:
             fmt::format("{}: {}{}", data_->kind(), data_->describe(), order),
             prepare_of(o_.data, model_),
             v ? v->to_text() : "",
-            target_};
+            target_,
+            content_};
   }
 
   // Ends training where a scalar is no number; with --check-nan also where a state is none, and says which op made it.
@@ -226,8 +228,9 @@ private:
   bool has_eval_ = false, has_sample_ = false, saved_ = false;
   std::vector<data::Slot> slots_;
   Values last_, validation_;
-  std::string target_;  // what code was generated for
-  TensorMap before_;    // the state before the step, with --check-nan
+  std::string target_;    // what code was generated for
+  uint64_t content_ = 0;  // of the data
+  TensorMap before_;      // the state before the step, with --check-nan
   std::string samples_;
   std::unique_ptr<TrainOutput> output_;
 };
