@@ -102,6 +102,8 @@ void Block::place_updates(const std::vector<Update>& updates) {
   for (const Update& u : updates) {
     if (u.value == u.old) continue;
     if (places_.count(u.value) || !can_replace(u, updates)) {
+      // It must last until it is copied: a loop that begins with it has to leave it alone.
+      place_of(u.value);
       late_copies_.push_back({u.value, u.memory});
       continue;
     }

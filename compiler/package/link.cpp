@@ -138,11 +138,26 @@ void link_executable(const Compiled& compiled, const LinkOptions& options, const
   });
 }
 
+namespace {
+
+// Two models in one program may have kernels of the same name: those of an object are its own.
+void hide_kernels(const Compiled& compiled, const std::string& object) {
+  std::vector<std::string> hide{"objcopy"};
+  for (const char* name : {"package", "functions", "weights", "weights_bytes", "runtime"})
+    hide.push_back(fmt::format("--keep-global-symbol={}_{}", c_identifier(compiled.name), name));
+  hide.push_back(object);
+  run(hide);
+}
+
+}  // namespace
+
 void link_object(const Compiled& compiled, const LinkOptions& options, const std::string& path) {
   check_place(path);
   const Parts parts(compiled, options, false);
   replace_file(path, [&](const std::string& partial) {
-    run(parts.compiler() + std::vector<std::string>{"-r", "-nostdlib", "-o", partial} + parts.objects());
+    run(parts.compiler() + std::vector<std::string>{"-r", "-nostdlib", "-Wl,--force-group-allocation", "-o", partial} +
+        parts.objects());
+    hide_kernels(compiled, partial);
   });
 }
 
@@ -157,11 +172,7 @@ void link_static_library(const Compiled& compiled, const LinkOptions& options, c
       parts.objects() +
       std::vector<std::string>{"-Wl,--whole-archive", directory_of(options) + "/libgmc_execute.a",
                                "-Wl,--no-whole-archive", directory_of(options) + "/libgmc_routines.a"});
-  std::vector<std::string> hide{"objcopy"};
-  for (const char* name : {"package", "functions", "weights", "weights_bytes", "runtime"})
-    hide.push_back(fmt::format("--keep-global-symbol={}_{}", c_identifier(compiled.name), name));
-  hide.push_back(merged);
-  run(hide);
+  hide_kernels(compiled, merged);
   replace_file(path, [&](const std::string& partial) {
     std::error_code ignored;
     std::filesystem::remove(partial, ignored);

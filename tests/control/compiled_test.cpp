@@ -50,6 +50,30 @@ TEST(ControlCompiled, Recurrences) {
   expect_compiled(recurrence(0, 5, false));
 }
 
+// The new state is what a loop begins with, which must not run over it; and so it is of a loop within a loop.
+TEST(ControlCompiled, StatesThatLoopsBeginWith) {
+  const auto body = [](const char* name) {
+    return region(name, {index_type, {f32, {4}}, {f32, {4}}}, [](Graph&, const Vars& a) { return Vars{a[1] + a[2]}; });
+  };
+  Graph g("entry");
+  const Var s = graph::input(g, "s", "state", {f32, {4}}), b = s * 2.0;
+  const Vars out = scan(g, body("body"), 3, {b}, {}, {s});
+  g.add_output({"r", out[0].value, false});
+  g.add_output({"s", b.value, true});
+  expect_compiled(g);
+
+  Graph nested("entry");
+  const Region outer = region("outer", {index_type, {f32, {4}}, {f32, {4}}}, [&](Graph& r, const Vars& a) {
+    const Var next = a[1] * 2.0;
+    const Vars inner = scan(r, body("inner"), 3, {next}, {}, {a[1]});
+    return Vars{next, inner[0] * 0.5 + a[2]};
+  });
+  const Vars both = scan(nested, outer, 2, {data(nested, "x", {4}), data(nested, "y", {4})}, {}, {});
+  nested.add_output({"x", both[0].value, false});
+  nested.add_output({"y", both[1].value, false});
+  expect_compiled(nested);
+}
+
 // Carries change places, one passes through, one is a constant, one comes from another's old value.
 TEST(ControlCompiled, CarriesThatExchange) {
   Graph g("entry");
