@@ -2,6 +2,8 @@
 #include <gmc/gmc.h>
 
 #include <cmath>
+
+#include "runtime/base/error.h"
 using namespace gmc;
 
 struct Config {
@@ -102,4 +104,7 @@ GMC_MODEL("ar-gpt", Config,
              .gen = 256,
              .lr = 6e-4,
              .betas = {0.9, 0.95}}}})
-(Program& p, const Config& c) { language_model(p, Gpt(c), c); }
+(Program& p, const Config& c) {
+  if (c.layers < 1 || c.heads < 1 || c.d < 1) fail("layers, heads and d: expected at least 1");
+  language_model(p, Gpt(c), c);
+}

@@ -175,7 +175,7 @@ struct UNet {
     const std::vector<double> all = signal_left();
     std::vector<double> times, left;
     for (int64_t i = 0; i < trips; ++i) {
-      const int64_t t = (steps - 1) * (trips - 1 - i) / std::max<int64_t>(trips - 1, 1);
+      const int64_t t = trips == 1 ? steps - 1 : (steps - 1) * (trips - 1 - i) / (trips - 1);
       times.push_back(static_cast<double>(t));
       left.push_back(all[static_cast<size_t>(t)]);
     }
@@ -203,6 +203,7 @@ Tensor chosen_labels(const Config& c) {
 }
 
 void check(const Config& c) {
+  if (c.mult.empty()) fail("mult: expected at least one number");
   if (c.ddim < 1 || c.ddim > steps) fail("ddim: expected 1 to {}, got {}", steps, c.ddim);
   if (c.classes < 0) fail("classes: expected at least 0, got {}", c.classes);
   if (c.classes == 0 && (c.guidance != 0 || !c.labels.empty())) fail("guidance and labels: expected classes, got 0");

@@ -5,6 +5,7 @@
 #include "compiler/dsl/module.h"
 
 #include <cstdint>
+#include <optional>
 #include <source_location>
 
 namespace gmc {
@@ -44,18 +45,23 @@ struct BatchNorm2d {
   Tensor operator()(At x) const;
 };
 
+// What batch norm normalises with.
+enum class Statistics { running, batch };
+
 // While it lives, layers that behave differently in training do as in evaluation: batch norm uses its running
-// statistics. The entry `eval` of a model that has such layers begins with one.
+// statistics, or those of the batch, and leaves the running ones alone. The entries `eval` and `sample` of a model that
+// has such layers begin with one.
 class Evaluation {
 public:
-  Evaluation();
+  explicit Evaluation(Statistics = Statistics::running);
   ~Evaluation();
   Evaluation(const Evaluation&) = delete;
   Evaluation& operator=(const Evaluation&) = delete;
-  static bool active();
+  // Of the innermost one; nothing in training.
+  static std::optional<Statistics> statistics();
 
 private:
-  bool outer_;
+  std::optional<Statistics> outer_;
 };
 
 }  // namespace gmc
