@@ -76,7 +76,8 @@ Handle open_context(const Program& program, const Arguments& arguments) {
 
 Shape shape_of(const Tensor& t) { return Shape(t.extents, t.extents + t.rank); }
 
-// An input, given whole or in more rows than one call takes.
+// An input, given whole or in more rows than one call takes. Behind the last row comes the first: what is over in the
+// last call is no row of zeros, and training goes round.
 struct Input {
   const Tensor* tensor;
   HostTensor file;
@@ -85,10 +86,11 @@ struct Input {
 
   const void* of_call(uint64_t call) {
     if (!in_rows) return file.bytes.data();
-    piece.assign(tensor->bytes, std::byte{0});
-    const uint64_t at = std::min<uint64_t>(call * tensor->bytes, file.bytes.size());
-    const uint64_t bytes = std::min<uint64_t>(tensor->bytes, file.bytes.size() - at);
-    std::copy_n(file.bytes.data() + at, bytes, piece.data());
+    piece.resize(tensor->bytes);
+    const auto batch = static_cast<uint64_t>(tensor->extents[0]), rows = static_cast<uint64_t>(file.shape[0]);
+    const uint64_t row = tensor->bytes / batch;
+    for (uint64_t b = 0; b < batch; ++b)
+      std::copy_n(file.bytes.data() + (call * batch + b) % rows * row, row, piece.data() + b * row);
     return piece.data();
   }
 };
@@ -96,8 +98,8 @@ struct Input {
 Input load_input(const Package* p, const Entry& e, const Tensor& t, const std::string& path) {
   Input input{&t, files::load_npy(path), false, {}};
   const Shape expected = shape_of(t), &got = input.file.shape;
-  const bool same_rows =
-      !got.empty() && got.size() == expected.size() && std::equal(got.begin() + 1, got.end(), expected.begin() + 1);
+  const bool same_rows = !got.empty() && got.size() == expected.size() && got[0] > 0 && expected[0] > 0 &&
+                         std::equal(got.begin() + 1, got.end(), expected.begin() + 1);
   if (static_cast<uint32_t>(input.file.dtype) != t.dtype || (got != expected && !same_rows))
     fail("{}: input '{}' of entry '{}' is {}, got {} {}", path, string_at(p, t.name), string_at(p, e.name),
          type_text(t), name_of(input.file.dtype), to_string(got));
@@ -136,13 +138,24 @@ struct Extent {
 Extent extent_of(const Package* p, const Entry& e, const std::vector<Input>& inputs, const Arguments& arguments) {
   if (arguments.has("-n") && arguments.has("--steps")) fail_usage("flags '-n' and '--steps' exclude each other");
   constexpr uint64_t most = uint64_t{1} << 40;
+  const Input* first = nullptr;
+  for (const Input& input : inputs) {
+    if (!input.in_rows) continue;
+    if (!first) first = &input;
+    const int64_t rows = input.file.shape[0], others = first->file.shape[0];
+    if (rows != others)
+      fail("entry '{}': input '{}' has {} rows, input '{}' has {}", string_at(p, e.name),
+           string_at(p, first->tensor->name), others, string_at(p, input.tensor->name), rows);
+  }
   if (arguments.has("--steps")) return {arguments.number("--steps", 1, 1, most), 0};
   uint64_t rows = arguments.number("-n", 0, 1, most), batch = 0;
-  for (const Input& input : inputs)
-    if (input.in_rows) {
-      batch = static_cast<uint64_t>(input.tensor->extents[0]);
-      if (!rows) rows = static_cast<uint64_t>(input.file.shape[0]);
-    }
+  if (first) {
+    const auto given = static_cast<uint64_t>(first->file.shape[0]);
+    batch = static_cast<uint64_t>(first->tensor->extents[0]);
+    if (rows > given)
+      fail_usage("flag '-n': input '{}' has {} rows, got {}", string_at(p, first->tensor->name), given, rows);
+    if (!rows) rows = given;
+  }
   for (uint32_t i = 0; i < e.output_count && !batch; ++i)
     if (output_of(p, e, i).rank) batch = static_cast<uint64_t>(output_of(p, e, i).extents[0]);
   if (!rows) return {};

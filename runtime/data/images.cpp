@@ -1,6 +1,8 @@
 #include "runtime/data/images.h"
 
 #include "runtime/base/error.h"
+#include "runtime/data/permutation.h"
+#include "runtime/execute/random.h"
 #include "runtime/files/cifar.h"
 #include "runtime/files/idx.h"
 #include "runtime/files/npy.h"
@@ -169,11 +171,14 @@ Array read_png_folder(const std::string& path) {
   const auto count = static_cast<int64_t>(images.size());
   Array out{HostTensor(DType::u8, {count, channels, images[0].shape[0], images[0].shape[1]}), {}, {}};
   const int64_t size = out.values.count() / count;
+  out.labels.resize(found.size());
   for (int64_t i = 0; i < count; ++i) {
-    write_image(images[static_cast<size_t>(i)], channels, out.values.as<uint8_t>() + i * size);
-    if (const int64_t label = found[static_cast<size_t>(i)].second; label >= 0) out.labels.push_back(label);
+    // What comes last is held out: of every folder some, not all of the last one.
+    const int64_t to = folders > 0 ? permuted(execute::stream_of("data/png"), count, i) : i;
+    write_image(images[static_cast<size_t>(i)], channels, out.values.as<uint8_t>() + to * size);
+    out.labels[static_cast<size_t>(to)] = found[static_cast<size_t>(i)].second;
   }
-  if (out.labels.size() != found.size()) out.labels.clear();
+  if (std::count(out.labels.begin(), out.labels.end(), -1) > 0) out.labels.clear();
   return out;
 }
 

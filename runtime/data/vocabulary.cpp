@@ -67,7 +67,9 @@ Vocabulary Vocabulary::named(std::vector<std::string> names) {
 Vocabulary Vocabulary::from_text(const std::string& text) {
   if (text == "bytes") return bytes();
   try {
-    return named(nlohmann::json::parse(text).get<std::vector<std::string>>());
+    auto names = nlohmann::json::parse(text).get<std::vector<std::string>>();
+    if (std::find(names.begin(), names.end(), "") != names.end()) fail("vocabulary: a symbol has an empty name");
+    return named(std::move(names));
   } catch (const nlohmann::json::exception&) {
     fail("vocabulary: expected 'bytes' or a list of symbols, got '{}'", files::printable(text));
   }

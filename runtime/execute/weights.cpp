@@ -3,6 +3,7 @@
 #include "runtime/execute/lookup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -280,19 +281,34 @@ Status save_state(const Context& context, const char* path, Message* message) {
   const auto failed = [&](const char* what) {
     return report(message, Status::invalid, "cannot %s '%s': %s", what, path, strerror(errno));
   };
+  // A name of its own, so that neither somebody's file nor another saver's is written over.
   char temporary[4096];
-  if (snprintf(temporary, sizeof temporary, "%s.part", path) >= static_cast<int>(sizeof temporary)) {
-    errno = ENAMETOOLONG;
-    return failed("write");
+  int descriptor = -1;
+  for (int serial = 0; descriptor < 0; ++serial) {
+    const int length =
+        snprintf(temporary, sizeof temporary, "%s.%ld-%d.part", path, static_cast<long>(getpid()), serial);
+    if (length >= static_cast<int>(sizeof temporary)) {
+      errno = ENAMETOOLONG;
+      return failed("write");
+    }
+    descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor < 0 && errno != EEXIST) return failed("create");
   }
-  FILE* file = fopen(temporary, "wb");
-  if (!file) return failed("create");
-  const bool written = write_states(context, file);
-  if ((fclose(file) != 0) | !written) {
+  const auto give_up = [&](const char* what) {
+    const int problem = errno;
     unlink(temporary);
-    return failed("write");
+    errno = problem;
+    return failed(what);
+  };
+  FILE* file = fdopen(descriptor, "wb");
+  if (!file) {
+    close(descriptor);
+    return give_up("create");
   }
-  return rename(temporary, path) == 0 ? Status::ok : failed("rename to");
+  // On the disk before it takes the place of what is there.
+  const bool written = write_states(context, file) && fflush(file) == 0 && (fsync(descriptor) == 0 || errno == EINVAL);
+  if ((fclose(file) != 0) | !written) return give_up("write");
+  return rename(temporary, path) == 0 ? Status::ok : give_up("rename to");
 }
 
 }  // namespace gmc::execute

@@ -47,16 +47,24 @@ bool sync(int fd) {
   return true;
 }
 
-// What a chain of symbolic links ends at; the path itself if that does not exist yet.
-std::string resolved(const std::string& path) {
-  const std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), std::free);
-  return real ? std::string(real.get()) : path;
-}
-
 std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// What a chain of symbolic links ends at, which need not exist yet.
+std::string resolved(std::string path) {
+  for (int links = 0; links < 40; ++links) {
+    const std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), std::free);
+    if (real) return real.get();
+    char next[4096];
+    const ssize_t size = ::readlink(path.c_str(), next, sizeof next);
+    if (size <= 0 || size == static_cast<ssize_t>(sizeof next)) return path;
+    const std::string to(next, static_cast<size_t>(size));
+    path = to[0] == '/' ? to : directory_of(path) + "/" + to;
+  }
+  return path;
 }
 
 }  // namespace

@@ -150,6 +150,7 @@ HostTensor parse_png(Bytes bytes, const std::string& source) {
   Image image;
   if (!png_image_begin_read_from_memory(&image.value, bytes.data(), bytes.size()))
     file.refuse(static_cast<int64_t>(signature.size()), "IHDR", "an image", image.value.message);
+  image.value.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // 16 bits are as 8 bits are, not linear light
   image.value.format &= PNG_FORMAT_FLAG_COLOR | PNG_FORMAT_FLAG_ALPHA;
   const int64_t channels = PNG_IMAGE_PIXEL_CHANNELS(image.value.format);
   const Shape shape{image.value.height, image.value.width, channels};

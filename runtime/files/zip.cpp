@@ -127,9 +127,14 @@ std::map<std::string, std::vector<std::byte>> parse_zip(Bytes bytes, const std::
   uint16_t count = 0;
   Reader directory = at_directory(bytes, source, count);
   std::map<std::string, std::vector<std::byte>> members;
+  int64_t packed = 0;  // members that share bytes would unpack to more than the file could hold
   for (uint16_t i = 0; i < count; ++i) {
     const int64_t at = directory.offset();
     const Member m = read_member(directory);
+    packed += m.packed;
+    if (packed > static_cast<int64_t>(bytes.size()))
+      directory.refuse(at, "packed size", fmt::format("members of at most {} bytes in all", bytes.size()),
+                       fmt::to_string(packed));
     if (!members.emplace(m.name, unpack(bytes, source, m)).second)
       directory.refuse(at, "name", "distinct names", fmt::format("'{}' twice", printable(m.name)));
   }

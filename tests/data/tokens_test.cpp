@@ -41,6 +41,7 @@ TEST(Vocabulary, GoldenErrors) {
     EXPECT_THAT(error_of([&] { Vocabulary::characters("a" + bad, "t"); }),
                 HasSubstr("t: byte 1, text: expected UTF-8, got 0x"));
   EXPECT_THAT(error_of([&] { Vocabulary::from_text("{}"); }), HasSubstr("expected 'bytes' or a list of symbols"));
+  EXPECT_EQ(error_of([&] { Vocabulary::from_text("[\"a\",\"\"]"); }), "vocabulary: a symbol has an empty name");
 }
 
 TEST(Text, GivesWindowsAndWhatFollowsThem) {

@@ -73,7 +73,7 @@ TEST_F(Artifact, TakesInputs) {
   ASSERT_EQ(run("noise -n 4 -o wide.npy"), "");
   EXPECT_EQ(run("apply --input x=wide.npy -o -"),
             "affine: wide.npy: input 'x' of entry 'apply' is f32 [2, 4], got f32 [4, 9]\n[exit 1]");
-  // [3, 4]: two calls, the second filled up with zeros that are dropped again.
+  // [3, 4]: two calls; what is over in the second is dropped again.
   std::string file =
       std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }";
   file += std::string(127 - file.size(), ' ') + "\n";
@@ -86,6 +86,10 @@ TEST_F(Artifact, TakesInputs) {
   EXPECT_EQ(run("apply --input x=x.npy -o -"), expected);
   EXPECT_EQ(command("cd " + folder + " && GMC_TEST_ALLOC=guard ./affine apply -i x=x.npy -o y.txt && cat y.txt"),
             expected);
+  EXPECT_EQ(run("apply --input x=x.npy -n 2 -o -"), expected.substr(0, 23));
+  EXPECT_EQ(run("apply --input x=x.npy -n 4 -o -"), "affine: flag '-n': input 'x' has 3 rows, got 4\n[exit 2]");
+  // Behind the last row comes the first: the second call has rows 2 and 0.
+  EXPECT_EQ(run("apply --input x=x.npy --steps 2 -o -"), "step        1\nstep        2\n25 27 29 31\n9 11 13 16\n");
 }
 
 TEST_F(Artifact, RefusesMistakes) {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -58,6 +59,12 @@ TEST(Weights, SurviveSavingAndLoading) {
   EXPECT_EQ(std::memcmp(first->state(1), second->state(1), 24), 0);
   EXPECT_EQ(save_state(*first.context, "/nonexistent/x.safetensors", &first.message), Status::invalid);
   EXPECT_THAT(first.message.text, StartsWith("cannot create '/nonexistent/x.safetensors'"));
+  // Nothing is left of what cannot take its place.
+  const std::string folder = testing::TempDir() + "gmc_weights_folder";
+  std::filesystem::create_directories(folder + "/x");
+  EXPECT_EQ(save_state(*first.context, (folder + "/x").c_str(), &first.message), Status::invalid);
+  EXPECT_THAT(first.message.text, StartsWith("cannot rename to"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
 }
 
 TEST(Weights, ReadWhatOthersWrite) {

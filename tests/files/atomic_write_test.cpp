@@ -87,6 +87,10 @@ TEST(AtomicWrite, FollowsLinksAndWritesDevicesStraight) {
   write_file_atomically(folder / "link", bytes_of("new"));
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
   EXPECT_EQ(text_of(read_file(folder / "target")), "new");
+  std::filesystem::create_symlink("later", folder / "ahead");
+  write_file_atomically(folder / "ahead", bytes_of("there"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "ahead"));
+  EXPECT_EQ(text_of(read_file(folder / "later")), "there");
   write_file_atomically("/dev/null", bytes_of("gone"));
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
 }

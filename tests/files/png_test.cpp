@@ -2,6 +2,8 @@
 
 #include "tests/files/testing.h"
 
+#include <zlib.h>
+
 #include <cmath>
 #include <limits>
 
@@ -116,6 +118,26 @@ TEST(Png, GoldenErrors) {
   file.pop_back();
   file[19] = std::byte{9};  // the width, whose checksum is now wrong
   EXPECT_THAT(error_in(file), HasSubstr("file: byte 29, checksum of chunk 'IHDR': expected "));
+}
+
+// As 8 bits are, and not as linear light.
+TEST(Png, SixteenBitsBecomeTheUpperEight) {
+  const auto chunk = [](const std::string& named) {
+    const auto big = [](uint64_t v) {
+      std::string out;
+      for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(v >> shift & 0xff);
+      return out;
+    };
+    const auto* bytes = reinterpret_cast<const Bytef*>(named.data());
+    return big(named.size() - 4) + named + big(crc32_z(crc32_z(0, nullptr, 0), bytes, named.size()));
+  };
+  const std::string line("\0\x80\x80\xff\xff\x10\x00", 7);
+  Bytef packed[64];
+  uLongf size = sizeof packed;
+  ASSERT_EQ(compress(packed, &size, reinterpret_cast<const Bytef*>(line.data()), line.size()), Z_OK);
+  const std::string file = "\x89PNG\r\n\x1a\n" + chunk(std::string("IHDR\0\0\0\x03\0\0\0\x01\x10\0\0\0\0", 17)) +
+                           chunk("IDAT" + std::string(reinterpret_cast<char*>(packed), size)) + chunk("IEND");
+  EXPECT_EQ(pixels(parse_png(bytes_of(file), "file")), (std::vector<int>{128, 255, 16}));
 }
 
 TEST(Png, LibraryErrorsBecomeOurs) {

@@ -3,6 +3,8 @@
 
 #include "tests/files/testing.h"
 
+#include <array>
+
 #include <zlib.h>
 
 namespace gmc::files::testing {
@@ -97,6 +99,17 @@ TEST(Zip, GoldenErrors) {
   const size_t directory = bomb.find("PK\x01\x02");
   bomb[directory + 27] = '\x7f';
   EXPECT_THAT(error(bomb), HasSubstr("data: expected at most "));
+  // A member within another: together they would be more than the file.
+  const auto parts = [](const std::string& whole) {
+    const size_t at = whole.find("PK\x01\x02"), end = whole.rfind("PK\x05\x06");
+    return std::array{whole.substr(0, at), whole.substr(at, end - at), whole.substr(end)};
+  };
+  auto [inner, inner_entry, unused] = parts(zip({{"b", std::string(1000, 'x'), false}}));
+  auto [outer, outer_entry, end] = parts(zip({{"a", inner, false}}));
+  inner_entry[42] = static_cast<char>(outer.size() - inner.size());  // where its header is now
+  end[8] = end[10] = 2;
+  end[12] = static_cast<char>(outer_entry.size() + inner_entry.size());
+  EXPECT_THAT(error(outer + outer_entry + inner_entry + end), HasSubstr("packed size: expected members of at most "));
 }
 
 }  // namespace
