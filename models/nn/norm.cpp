@@ -9,13 +9,13 @@
 namespace gmc {
 namespace {
 
-thread_local std::optional<Statistics> evaluating;
+thread_local bool evaluating = false;
 
 }  // namespace
 
-Evaluation::Evaluation(Statistics s) : outer_(evaluating) { evaluating = s; }
+Evaluation::Evaluation() : outer_(evaluating) { evaluating = true; }
 Evaluation::~Evaluation() { evaluating = outer_; }
-std::optional<Statistics> Evaluation::statistics() { return evaluating; }
+bool Evaluation::active() { return evaluating; }
 
 LayerNorm::LayerNorm(int64_t n, double e, std::source_location made)
     : weight({n}, init::ones(), StateKind::parameter, made), bias({n}, init::zeros(), StateKind::parameter, made),
@@ -54,11 +54,8 @@ Tensor BatchNorm2d::operator()(At x) const {
   if (x.rank() != 4 || x.dim(1) != channels)
     fail_at(x, fmt::format("BatchNorm2d({}): expected [n, {}, height, width], got {}", channels, channels,
                            to_string(x.shape())));
-  const std::optional<Statistics> evaluation = Evaluation::statistics();
-  if (evaluation == Statistics::running)
-    return batch_norm_inference(x, weight, bias, running_mean, running_var, epsilon);
+  if (Evaluation::active()) return batch_norm_inference(x, weight, bias, running_mean, running_var, epsilon);
   const BatchNormResult r = batch_norm_training(x, weight, bias, running_mean, running_var, momentum, epsilon);
-  if (evaluation) return r.y;
   update(running_mean, r.mean);
   update(running_var, r.variance);
   return r.y;

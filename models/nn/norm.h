@@ -5,7 +5,6 @@
 #include "compiler/dsl/module.h"
 
 #include <cstdint>
-#include <optional>
 #include <source_location>
 
 namespace gmc {
@@ -45,23 +44,18 @@ struct BatchNorm2d {
   Tensor operator()(At x) const;
 };
 
-// What batch norm normalises with.
-enum class Statistics { running, batch };
-
 // While it lives, layers that behave differently in training do as in evaluation: batch norm uses its running
-// statistics, or those of the batch, and leaves the running ones alone. The entries `eval` and `sample` of a model that
-// has such layers begin with one.
+// statistics. The entry `eval` of a model that has such layers begins with one.
 class Evaluation {
 public:
-  explicit Evaluation(Statistics = Statistics::running);
+  Evaluation();
   ~Evaluation();
   Evaluation(const Evaluation&) = delete;
   Evaluation& operator=(const Evaluation&) = delete;
-  // Of the innermost one; nothing in training.
-  static std::optional<Statistics> statistics();
+  static bool active();
 
 private:
-  std::optional<Statistics> outer_;
+  bool outer_;
 };
 
 }  // namespace gmc

@@ -165,8 +165,11 @@ private:
     const bool plane = slot.dtype == DType::f32 && slot.shape.size() == 2 && slot.shape[1] == 2;
     const int64_t count = slot.dtype == DType::i64 ? texts : plane ? points : pictures;
     const auto [low, high] = data_->range();
+    // A look at the model is no part of its training: batch norm, say, mixes what it samples into its statistics.
+    const TensorMap before = session_->state();
     samples_ =
         output_->samples(step, name, sample(*session_, "sample", count, o_.run.seed), {low, high, data_->vocabulary()});
+    session_->set_state(before, true);
   }
 
   // Means over batches of the validating part.
