@@ -14,7 +14,7 @@ using namespace execute;
 
 constexpr Flag flags[] = {
     {"-n", "", "N", "make N rows: ceil(N / batch) calls, with step = number of the call"},
-    {"--steps", "", "N", "N calls in a row, with step = number of the call (training)"},
+    {"--steps", "", "N", "N calls in a row, with step = number of the call; inputs in rows go round (training)"},
     {"--first-step", "", "K", "number of the first call, for draws (default 0)"},
     {"--seed", "", "S", "of all draws (default 0)"},
     {"--input", "-i", "NAME=FILE.npy", "an input of the entry"},
