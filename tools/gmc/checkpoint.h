@@ -16,7 +16,7 @@ struct Position {
   uint64_t seed = 0;
   std::string data;  // kind and sizes of the data set
   std::string prepare, vocabulary;
-  std::string target;    // what code was generated for
+  std::string target;    // a hash of what code was generated for: names of machines are not for files
   uint64_t content = 0;  // of the data set
 };
 

@@ -3,6 +3,7 @@
 
 #include "compiler/package/program_source.h"
 #include "runtime/base/error.h"
+#include "runtime/execute/random.h"
 #include "tools/gmc/batches.h"
 #include "tools/gmc/blame.h"
 #include "tools/gmc/checkpoint.h"
@@ -42,7 +43,7 @@ public:
     session_ = std::make_unique<package::Session>(compiled, session_options(o.run));
     compile_ms_ = compiled.timing.total_ms;
     content_ = data_->content();
-    target_ = compiled.target.cpu + compiled.target.features;
+    target_ = fmt::format("{:016x}", execute::stream_of((compiled.target.cpu + compiled.target.features).c_str()));
     step_entry_ = session_->entry_index("step");
     for (const Entry& e : model_.program->entries()) {
       has_eval_ |= e.name == "eval";
@@ -231,7 +232,7 @@ private:
   bool has_eval_ = false, has_sample_ = false, saved_ = false;
   std::vector<data::Slot> slots_;
   Values last_, validation_;
-  std::string target_;    // what code was generated for
+  std::string target_;    // a hash of what code was generated for
   uint64_t content_ = 0;  // of the data
   TensorMap before_;      // the state before the step, with --check-nan
   std::string samples_;
