@@ -132,8 +132,8 @@ void bench(const BenchOptions& o) {
     const double gflops = product_flops(e) / t.median_ms / 1e6;
     j["product_gflops"] = gflops;
     if (o.peak) j["fma_peak_gflops"] = peak;
-    const auto profile = o.steps ? session.profile(entry, arguments.inputs, arguments.outputs, 200)
-                                 : decltype(session.profile(entry, arguments.inputs, arguments.outputs, 200)){};
+    std::vector<std::pair<std::string, double>> profile;
+    if (o.steps) profile = session.profile(entry, arguments.inputs, arguments.outputs, 200);
     for (const auto& [step, ms] : profile) j["steps"].push_back({{"step", step}, {"us", ms * 1000}});
     if (o.json)
       fmt::print("{}\n", j.dump());
