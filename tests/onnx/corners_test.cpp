@@ -65,13 +65,17 @@ TEST(OnnxCorners, ASliceUpToTheLargestInteger) {
 }
 
 TEST(OnnxCorners, IntegersBeyondDoublesAreNotComputedWith) {
-  const std::string x = input("x", {2}, 7), n = bytes(1, node("Add", {"x", "big"}, "y"));
-  try {
-    result(model(n + integers("big", {all, 1}) + x + output), i64, {2}, {0, 0});
-    FAIL();
-  } catch (const onnx::Unsupported& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("computes with an integer beyond 2^53"));
-  }
+  const std::string x = input("x", {2}, 7);
+  // Computed with, handed on to an output, and on the way to a shape.
+  for (const std::string& n :
+       {bytes(1, node("Add", {"x", "big"}, "y")), bytes(1, node("Identity", {"big"}, "y")),
+        bytes(1, node("Add", {"big", "big"}, "s")) + bytes(1, node("ConstantOfShape", {"s"}, "y"))})
+    try {
+      result(model(n + integers("big", {all, 1}) + x + output), i64, {2}, {0, 0});
+      ADD_FAILURE() << "accepted";
+    } catch (const onnx::Unsupported& e) {
+      EXPECT_THAT(e.what(), testing::HasSubstr("an integer beyond 2^53"));
+    }
 }
 
 TEST(OnnxCorners, ABackwardSliceStartsInside) {

@@ -357,7 +357,10 @@ Imported Importer::finish() {
     if (!live.insert(at).second) continue;
     for (const graph::Value input : graph().nodes()[static_cast<size_t>(at)].inputs) open.push_back(input.node);
   }
-  refuse_inexact(live);
+  // What the program itself holds, its outputs too, must be exact.
+  for (const int32_t at : live)
+    if (beyond_exact_.count(at))
+      unsupported("'{}' holds an integer beyond 2^53", graph().nodes()[static_cast<size_t>(at)].name);
   graph().context = {};
   out_.nodes = nodes_;
   return std::move(out_);
