@@ -120,18 +120,19 @@ int64_t resume_checkpoint(const std::string& path, package::Session& session, co
   return static_cast<int64_t>(step);
 }
 
-std::optional<std::string> preparation_of(const std::string& path) {
-  if (path.empty()) return std::nullopt;
+files::Metadata metadata_of(const std::string& path) {
   files::Metadata metadata;
-  files::load_safetensors(path, &metadata);
-  if (!metadata.count("data")) return std::nullopt;
-  return metadata["prepare"];
+  if (!path.empty()) files::load_safetensors(path, &metadata);
+  return metadata;
 }
 
-std::optional<data::Vocabulary> vocabulary_of(const std::string& path) {
-  if (path.empty()) return std::nullopt;
-  files::Metadata metadata;
-  files::load_safetensors(path, &metadata);
+std::optional<std::string> preparation_of(const files::Metadata& metadata) {
+  if (!metadata.count("data")) return std::nullopt;
+  const auto it = metadata.find("prepare");
+  return it == metadata.end() ? "" : it->second;
+}
+
+std::optional<data::Vocabulary> vocabulary_of(const files::Metadata& metadata, const std::string& path) {
   const auto it = metadata.find("vocabulary");
   if (it == metadata.end()) return std::nullopt;
   try {
@@ -142,7 +143,7 @@ std::optional<data::Vocabulary> vocabulary_of(const std::string& path) {
 }
 
 void check_vocabulary(const std::string& path, const data::Dataset& data) {
-  const auto there = vocabulary_of(path);
+  const auto there = vocabulary_of(metadata_of(path), path);
   if (!there) return;
   const data::Vocabulary* here = data.vocabulary();
   if (!here || *here != *there)

@@ -34,10 +34,12 @@ std::string strangeness(const files::Metadata&, const Model&);
 // samples is not configured with.
 void drop_foreign_optimizers(TensorMap& weights, const files::Metadata&, const Model&);
 
+// What a file of weights says beside them; nothing for an empty path.
+files::Metadata metadata_of(const std::string& path);
 // How the data of a checkpoint's training were prepared; nothing of a file that is no checkpoint.
-std::optional<std::string> preparation_of(const std::string& path);
+std::optional<std::string> preparation_of(const files::Metadata&);
 // The vocabulary in a file's metadata, if it has one.
-std::optional<data::Vocabulary> vocabulary_of(const std::string& path);
+std::optional<data::Vocabulary> vocabulary_of(const files::Metadata&, const std::string& path);
 // Throws `Error` if it has one and the data have another, or none.
 void check_vocabulary(const std::string& path, const data::Dataset&);
 

@@ -102,7 +102,7 @@ void run(const EntryOptions& given) {
   check_choice("part", o.part, {"train", "validate"});
   const TensorMap outputs = o.data.spec.empty() ? session.run(o.entry, inputs, o.run.seed, o.step)
                                                 : on_data(session, o, *load_data(o.data, model));
-  const auto vocabulary = vocabulary_of(o.weights);
+  const auto vocabulary = vocabulary_of(metadata_of(o.weights), o.weights);
   const data::Prepare prepare = data::Prepare::parse(prepare_of(o.data, model));
   for (const auto& [name, tensor] : outputs) {
     if (auto it = wanted.find(name); it != wanted.end())

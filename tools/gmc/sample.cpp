@@ -28,8 +28,9 @@ struct SampleOptions {
 };
 
 // Values lie where those of the data did that the model was trained on.
-View view_of(const SampleOptions& o, const Model& model, const std::optional<data::Vocabulary>& vocabulary) {
-  const std::optional<std::string> trained = o.data.prepare ? std::nullopt : preparation_of(o.weights);
+View view_of(const SampleOptions& o, const Model& model, const files::Metadata& metadata,
+             const std::optional<data::Vocabulary>& vocabulary) {
+  const std::optional<std::string> trained = o.data.prepare ? std::nullopt : preparation_of(metadata);
   const data::Prepare prepare = data::Prepare::parse(trained ? *trained : prepare_of(o.data, model));
   return {prepare.low, prepare.high, vocabulary ? &*vocabulary : nullptr};
 }
@@ -138,8 +139,9 @@ void run(const SampleOptions& given) {
   package::Session session(package::compile(source_of(model, entries), compile_options(o.compile)),
                            session_options(o.run));
   set_weights(session, model, o.weights, o.run.seed, o.ema);
-  const auto vocabulary = vocabulary_of(o.weights);
-  const View view = view_of(o, model, vocabulary);
+  const files::Metadata metadata = metadata_of(o.weights);
+  const auto vocabulary = vocabulary_of(metadata, o.weights);
+  const View view = view_of(o, model, metadata, vocabulary);
   if (o.prompt && !vocabulary)
     fail("--prompt: no vocabulary to read it with: expected --weights of `gmc train` on symbols");
   const auto refuse_json = [&] {
