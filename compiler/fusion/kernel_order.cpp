@@ -48,8 +48,8 @@ std::vector<int> KernelOrder::sources_behind(int first, int last) const {
 }
 
 KernelOrder::Dependence KernelOrder::dependence(int a, int b) const {
-  const auto [first, last] = precedes(a, b) ? std::pair(a, b) : std::pair(b, a);
-  const auto is_read_by_last = [&, last = last](int k) {
+  const int first = precedes(a, b) ? a : b, last = first == a ? b : a;
+  const auto is_read_by_last = [&](int k) {
     bool found = false;
     each_reader(k, [&](int next) { found |= next == last; });
     return found;
