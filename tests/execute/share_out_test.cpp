@@ -11,7 +11,7 @@ namespace gmc {
 namespace {
 
 TEST(ShareOut, RunsEveryTaskOnce) {
-  for (size_t count : {0, 1, 2, 7, 100})
+  for (size_t count : {0u, 1u, 2u, 7u, 100u})
     for (int threads : {0, 1, 2, 5}) {
       std::vector<std::atomic<int>> runs(count);
       share_out(count, threads, [&](size_t i) { ++runs[i]; });

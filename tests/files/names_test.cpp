@@ -68,12 +68,12 @@ std::string error_with(const std::string& header) {
 // From here on, a call to the system that takes a path ends the process.
 bool forbid_paths() {
   std::vector<sock_filter> program{{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)}};
-  for (const unsigned call :
+  for (const int call :
        {SYS_open,      SYS_openat, SYS_openat2,   SYS_creat,   SYS_stat,     SYS_lstat,   SYS_newfstatat,
         SYS_statx,     SYS_access, SYS_faccessat, SYS_unlink,  SYS_unlinkat, SYS_rename,  SYS_renameat,
         SYS_renameat2, SYS_mkdir,  SYS_mkdirat,   SYS_link,    SYS_linkat,   SYS_symlink, SYS_symlinkat,
         SYS_readlink,  SYS_chdir,  SYS_execve,    SYS_truncate}) {
-    program.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call});
+    program.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<unsigned>(call)});
     program.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
   }
   program.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
