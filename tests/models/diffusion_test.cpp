@@ -20,7 +20,7 @@ using Labels = std::vector<int64_t>;
 
 class Diffusion : public testing::Test {
 protected:
-  static constexpr int64_t n = 2, pixels = n * 4 * 4;
+  static constexpr int64_t n = 2;
 
   void build(const Overrides& more) {
     Overrides set{{"batch", "2"}, {"size", "4"}, {"c", "8"}, {"n", "2"}};

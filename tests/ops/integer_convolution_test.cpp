@@ -154,7 +154,9 @@ TEST(IntegerConvolution, shapes_of_the_workloads) {
 
 TEST(IntegerConvolution, drawn) {
   std::mt19937 bits(7);
-  const auto draw = [&](int64_t low, int64_t high) { return low + static_cast<int64_t>(bits() % (high - low + 1)); };
+  const auto draw = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(bits() % static_cast<uint64_t>(high - low + 1));
+  };
   for (uint32_t i = 0; i < 27; ++i) {
     Layer l{};
     const auto spatial = static_cast<size_t>(1 + i % 3);
