@@ -9,11 +9,16 @@
 
 namespace gmc::codegen {
 
-// What running a kernel, or a phase of it, takes: functions that are called one after the other, each for all its
-// tiles.
+// A buffer that generated code is given: a parameter of the kernel, or numbers.
+struct Argument {
+  int parameter = -1;
+  std::vector<int64_t> numbers;
+};
+// What running a kernel takes: functions that are called one after the other, each for all its tiles.
 struct TileFunction {
   std::string symbol;
   int64_t tiles = 0;
+  std::vector<Argument> arguments;
 };
 struct KernelCode {
   std::vector<TileFunction> functions;
@@ -34,8 +39,9 @@ struct Code {
 // Adds the temporaries that the target's code for the kernel needs, after its parameters; returns how many.
 int prepare(kernel::Kernel&, const Target&);
 
-// Compiles the kernels with `jobs` threads (0: one a CPU). Equal phases share their function, whose symbol is a hash of
-// what it does; phases that are alike share an object. The objects depend on the kernels and the target only.
+// Compiles the kernels with `jobs` threads (0: one a CPU). Regions that do the same to other buffers, of other sizes,
+// share their function, whose symbol is a hash of what it does; functions that are alike share an object. The objects
+// depend on the kernels and the target only.
 Code compile_kernels(const std::vector<const kernel::Kernel*>&, const Target&, int jobs, bool keep_text);
 
 }  // namespace gmc::codegen

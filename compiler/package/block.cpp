@@ -191,17 +191,23 @@ void Block::emit_kernel(const lower::Step& step, const std::vector<int>& operand
     out.kind = execute::StepKind::launch;
     out.function = writer_.add_function(function.symbol);
     out.tiles = static_cast<uint64_t>(function.tiles);
-    schedule_.add(out, operands);
+    std::vector<int> given;
+    for (const codegen::Argument& a : function.arguments)
+      given.push_back(a.parameter >= 0 ? operands[static_cast<size_t>(a.parameter)] : numbers(a.numbers));
+    schedule_.add(out, std::move(given));
   }
   reserve_scratch(code.scratch_bytes);
+}
+
+int Block::numbers(const std::vector<int64_t>& values) {
+  const auto* bytes = reinterpret_cast<const char*>(values.data());
+  return schedule_.constant(writer_.add_constant({bytes, values.size() * sizeof(int64_t)}));
 }
 
 void Block::emit_routine(const lower::Step& step, std::vector<int> operands) {
   const graph::Routine& routine = step.routine;
   if (routine.tiles == 0) return;
-  const auto* parameters = reinterpret_cast<const char*>(routine.parameters.data());
-  operands.insert(operands.begin(),
-                  schedule_.constant(writer_.add_constant({parameters, routine.parameters.size() * sizeof(int64_t)})));
+  operands.insert(operands.begin(), numbers(routine.parameters));
   execute::Step out = named(step);
   out.kind = execute::StepKind::launch;
   out.function = writer_.add_function(routine.symbol);

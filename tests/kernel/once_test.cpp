@@ -52,10 +52,15 @@ TEST(KernelTiles, WriteEachElementOnce) {
   for (uint64_t tile = 0; tile < 4; ++tile) {
     constexpr float untouched = -99;
     std::vector<float> negated(1, untouched), rows(4, untouched), sums(2, untouched), out(512, untouched);
-    void* buffers[] = {scalar.data(), of_rows.data(), all.data(), negated.data(), rows.data(), sums.data(), out.data()};
+    void* parameters_of_kernel[] = {scalar.data(), of_rows.data(), all.data(), negated.data(),
+                                    rows.data(),   sums.data(),    out.data()};
+    std::vector<codegen::Argument> arguments = code.functions[0].arguments;
+    std::vector<void*> buffers;
+    for (codegen::Argument& a : arguments)
+      buffers.push_back(a.parameter >= 0 ? parameters_of_kernel[a.parameter] : a.numbers.data());
     std::vector<char> scratch(static_cast<size_t>(code.scratch_bytes) + 64);
     const execute::RunParameters parameters{0, 0};
-    run(buffers, tile, tile + 1, scratch.data(), &parameters);
+    run(buffers.data(), tile, tile + 1, scratch.data(), &parameters);
     const auto count = [&](const std::vector<float>& v) {
       return static_cast<int>(std::count_if(v.begin(), v.end(), [&](float x) { return x != untouched; }));
     };

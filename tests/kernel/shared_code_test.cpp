@@ -1,11 +1,15 @@
-// What kernels share: functions of equal phases, objects that do not depend on the number of threads that compile.
+// What kernels share: functions of regions that do the same, objects that do not depend on the number of threads that
+// compile.
 #include "compiler/codegen/compile_kernels.h"
 #include "compiler/kernel/kernel.h"
+#include "compiler/package/jit.h"
+#include "runtime/execute/package.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
+#include <vector>
 
 namespace gmc::kernel {
 namespace {
@@ -18,18 +22,54 @@ Kernel adding(const std::string& name, double added, int elements) {
                            name, added, elements));
 }
 
-TEST(SharedCode, EqualPhasesAreOneFunction) {
+TEST(SharedCode, RegionsThatDoTheSameAreOneFunction) {
   const Kernel a = adding("a", 1, 64), again = adding("again", 1, 64), other = adding("other", 2, 64),
-               longer = adding("longer", 1, 65);
-  const codegen::Code code = codegen::compile_kernels({&a, &again, &other, &longer}, codegen::host_target(), 1, true);
+               longer = adding("longer", 1, 65), twice = adding("twice", 1, 128);
+  const codegen::Code code =
+      codegen::compile_kernels({&a, &again, &other, &longer, &twice}, codegen::host_target(), 1, true);
   const auto symbol = [&](size_t k) { return code.kernels.at(k).functions.at(0).symbol; };
   EXPECT_EQ(symbol(0), symbol(1));
+  EXPECT_EQ(symbol(0), symbol(4));
   EXPECT_EQ((std::set{symbol(0), symbol(2), symbol(3)}.size()), 3u);
   ASSERT_EQ(code.objects.size(), 1u);
   const std::string& ir = code.objects[0].llvm_ir;
   const size_t first = ir.find("@" + symbol(0) + "(");
   EXPECT_NE(first, std::string::npos);
   EXPECT_EQ(ir.find("@" + symbol(0) + "(", first + 1), std::string::npos);
+}
+
+// One kernel whose regions are those of others, with other parameters.
+TEST(SharedCode, SideBySideOrAloneIsOneFunction) {
+  Kernel both = adding("both", 1, 64);
+  both.parameters.push_back({Parameter::Mode::in, DType::f32, 96, "other x"});
+  both.parameters.push_back({Parameter::Mode::out, DType::f32, 96, "other y"});
+  Region second = adding("second", 1, 96).phases[0].regions[0];
+  second.body[0].parameter = 2;
+  second.body[3].parameter = 3;
+  both.phases[0].regions.push_back(second);
+  const Kernel alone = adding("alone", 1, 64);
+  const codegen::Code code = codegen::compile_kernels({&both, &alone}, codegen::host_target(), 1, true);
+  ASSERT_EQ(code.objects.size(), 2u);  // the parts, the tables
+  const codegen::TileFunction& table = code.kernels[0].functions.at(0);
+  EXPECT_EQ(table.tiles, 2);
+  std::vector<int> parameters;
+  for (const codegen::Argument& a : table.arguments) parameters.push_back(a.parameter);
+  EXPECT_EQ(parameters, (std::vector{-1, 0, 1, -1, 2, 3}));
+
+  package::Jit jit;
+  for (const codegen::ObjectCode& object : code.objects) jit.add(object.bytes, object.name);
+  const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(table.symbol));
+  std::vector<float> x(64, 1), y(64), other_x(96, 2), other_y(96);
+  void* given[] = {x.data(), y.data(), other_x.data(), other_y.data()};
+  std::vector<codegen::Argument> arguments = table.arguments;
+  std::vector<void*> buffers;
+  for (codegen::Argument& a : arguments) buffers.push_back(a.parameter >= 0 ? given[a.parameter] : a.numbers.data());
+  const execute::RunParameters parameters_of_run{0, 0};
+  run(buffers.data(), 1, 2, nullptr, &parameters_of_run);
+  EXPECT_EQ(y, std::vector<float>(64, 0));
+  EXPECT_EQ(other_y, std::vector<float>(96, 3));
+  run(buffers.data(), 0, 2, nullptr, &parameters_of_run);
+  EXPECT_EQ(y, std::vector<float>(64, 2));
 }
 
 TEST(SharedCode, ThreadsThatCompileChangeNothing) {

@@ -27,23 +27,23 @@ GemmShape shape_of(const kernel::Region& region, const Target& target) {
   return fold_images(merge_batches(std::move(s)), target);
 }
 
-bool is_product(const kernel::Phase& phase) { return phase.regions.size() == 1 && phase.regions[0].product; }
+const kernel::Region& region_of(const Part& part) { return part.kernel.phases[0].regions[0]; }
 
-KernelCode emit_product(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
-                        const std::string& symbol, const Target& target) {
+KernelCode emit_product(llvm::Module& module, const Part& part, const std::string& symbol, const Target& target) {
+  const kernel::Region& region = region_of(part);
   const GemmShape shape = shape_of(region, target);
   const GemmTiling tiling = choose_gemm_tiling(shape, target);
   const GemmOperands operands{region.product->a, region.product->b, region.product->packed};
   KernelCode out;
   out.scratch_bytes = tiling.scratch_bytes;
   if (tiling.pack_tiles > 0) {
-    out.functions.push_back({symbol + "_pack", tiling.pack_tiles});
+    out.functions.push_back({symbol + "_pack", tiling.pack_tiles, {}});
     emit_gemm_pack(module, out.functions.back().symbol, shape, tiling, target, operands);
   }
-  out.functions.push_back({symbol, tiling.compute_tiles});
+  out.functions.push_back({symbol, tiling.compute_tiles, {}});
   emit_gemm_compute(module, symbol, shape, tiling, target, operands, [&](const GemmEpilogueArgs& args) {
     // Addresses of buffers are loaded in the entry block, once for all outputs.
-    Evaluator at_output(args.builder, args.entry, target, kernel, region, args.buffers, args.run);
+    Evaluator at_output(args.builder, args.entry, target, part.kernel, region, args.buffers, args.run);
     at_output.begin_row(args.row);
     at_output.begin_point({args.row, args.column, args.mask, args.acc, args.ahead});
     using Kind = kernel::Instruction::Kind;
@@ -55,50 +55,46 @@ KernelCode emit_product(llvm::Module& module, const kernel::Kernel& kernel, cons
   return out;
 }
 
-// The function of a phase without product: hands each tile to its region.
-KernelCode emit_regions(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Phase& phase,
-                        const std::string& symbol, const Target& target, RegionFunctions& shared) {
-  KernelCode out;
+// Calls the functions of a table of {function, tiles, arguments}, each for those of its tiles that are in [begin, end).
+llvm::Function* table_walker(llvm::Module& module) {
+  if (llvm::Function* known = module.getFunction("walk_table")) return known;
   llvm::IRBuilder<> b(module.getContext());
   llvm::Type *pointer = b.getPtrTy(), *i64 = b.getInt64Ty();
-  auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, i64, i64, pointer, pointer}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, symbol, module);
-  function->addFnAttr(llvm::Attribute::NoUnwind);
-  auto block = [&](const char* name) { return llvm::BasicBlock::Create(module.getContext(), name, function); };
-  llvm::BasicBlock *entry = block("entry"), *head = block("loop"), *next = block("next"), *done = block("done");
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {pointer, i64, i64, pointer, pointer, pointer}, false);
+  auto* kernel_type = llvm::FunctionType::get(b.getVoidTy(), {pointer, i64, i64, pointer, pointer}, false);
+  auto* f = llvm::Function::Create(type, llvm::Function::InternalLinkage, "walk_table", module);
+  f->addFnAttr(llvm::Attribute::NoUnwind);
+  llvm::Value *buffers = f->getArg(0), *begin = f->getArg(1), *end = f->getArg(2), *table = f->getArg(5);
+  auto block = [&](const char* name) { return llvm::BasicBlock::Create(module.getContext(), name, f); };
+  llvm::BasicBlock *entry = block("entry"), *each = block("each"), *call = block("call"), *next = block("next"),
+                   *done = block("done");
   b.SetInsertPoint(entry);
-  b.CreateBr(head);
-  b.SetInsertPoint(head);
-  llvm::PHINode* tile = b.CreatePHI(i64, 2);
-  tile->addIncoming(function->getArg(1), entry);
-  llvm::BasicBlock* inside = block("tile");
-  b.CreateCondBr(b.CreateICmpULT(tile, function->getArg(2)), inside, done);
-  b.SetInsertPoint(inside);
-  int64_t tiles = 0;
-  for (const kernel::Region& r : phase.regions) {
-    const std::string name = name_of(identity_of(kernel, r), "region");
-    auto [known, is_new] = shared.try_emplace(name);
-    if (is_new) known->second = emit_region(module, kernel, r, name, target);
-    const RegionFunction& region = known->second;
-    out.scratch_bytes = std::max(out.scratch_bytes, region.scratch_bytes);
-    llvm::BasicBlock *here = block("region"), *other = block("other");
-    const int64_t first = tiles;
-    tiles += kernel::tiles_of(r);
-    b.CreateCondBr(b.CreateICmpULT(tile, b.getInt64(static_cast<uint64_t>(tiles))), here, other);
-    b.SetInsertPoint(here);
-    b.CreateCall(region.function, {function->getArg(0), b.CreateSub(tile, b.getInt64(static_cast<uint64_t>(first))),
-                                   function->getArg(3), function->getArg(4)});
-    b.CreateBr(next);
-    b.SetInsertPoint(other);
-  }
+  b.CreateBr(each);
+  b.SetInsertPoint(each);
+  llvm::PHINode *row = b.CreatePHI(pointer, 2), *first = b.CreatePHI(i64, 2), *own = b.CreatePHI(pointer, 2);
+  const auto field = [&](llvm::Type* t, uint64_t i) {
+    return b.CreateAlignedLoad(t, b.CreateConstInBoundsGEP1_64(i64, row, i), llvm::Align(8));
+  };
+  const auto smaller = [&](llvm::Value* x, llvm::Value* y) { return b.CreateSelect(b.CreateICmpULT(x, y), x, y); };
+  llvm::Value *function = field(pointer, 0), *last = b.CreateAdd(first, field(i64, 1));
+  llvm::Value* from = b.CreateSelect(b.CreateICmpULT(first, begin), begin, first);
+  llvm::Value* to = smaller(end, last);
+  b.CreateCondBr(b.CreateICmpULT(from, to), call, next);
+  b.SetInsertPoint(call);
+  b.CreateCall(kernel_type, function,
+               {own, b.CreateSub(from, first), b.CreateSub(to, first), f->getArg(3), f->getArg(4)});
   b.CreateBr(next);
   b.SetInsertPoint(next);
-  tile->addIncoming(b.CreateAdd(tile, b.getInt64(1)), next);
-  b.CreateBr(head);
+  row->addIncoming(table, entry);
+  row->addIncoming(b.CreateConstInBoundsGEP1_64(i64, row, 3), next);
+  first->addIncoming(b.getInt64(0), entry);
+  first->addIncoming(last, next);
+  own->addIncoming(buffers, entry);
+  own->addIncoming(b.CreateInBoundsGEP(pointer, own, field(i64, 2)), next);
+  b.CreateCondBr(b.CreateICmpULT(last, end), each, done);  // tiles end with the table
   b.SetInsertPoint(done);
   b.CreateRetVoid();
-  out.functions.push_back({symbol, tiles});
-  return out;
+  return f;
 }
 
 }  // namespace
@@ -118,17 +114,16 @@ int prepare_products(kernel::Kernel& kernel, const Target& target) {
   return added;
 }
 
-std::string identity_of(const kernel::Kernel& kernel, const kernel::Region& region) {
-  std::string text = kernel::print(region);
-  for (const kernel::Instruction& in : region.body)
-    if (in.parameter >= 0 && kernel.parameters[static_cast<size_t>(in.parameter)].elements == 0)
-      text += fmt::format("empty {}\n", in.parameter);
+std::string identity_of(const Part& part) {
+  std::string text = kernel::print(region_of(part));
+  for (size_t i = 0; i < part.kernel.parameters.size(); ++i)
+    if (part.kernel.parameters[i].elements == 0) text += fmt::format("empty {}\n", i);
   return text;
 }
 
-std::string identity_of(const kernel::Kernel& kernel, const kernel::Phase& phase) {
-  std::string text;
-  for (const kernel::Region& region : phase.regions) text += identity_of(kernel, region);
+std::string identity_of(const std::vector<TableEntry>& table) {
+  std::string text = "table";
+  for (const TableEntry& e : table) text += fmt::format(" {} {} {}", e.symbol, e.tiles, e.arguments);
   return text;
 }
 
@@ -138,19 +133,39 @@ std::string name_of(const std::string& identity, std::string_view prefix) {
                      execute::stream_of(("again " + identity).c_str()) & 0xffffffffu);
 }
 
-std::string kind_of(const kernel::Phase& phase, const Target& target) {
-  if (!is_product(phase)) return phase.regions.empty() ? "" : kernel::print(phase.regions[0]);
-  const GemmShape shape = shape_of(phase.regions[0], target);
+std::string kind_of(const Part& part, const Target& target) {
+  if (!region_of(part).product) return kernel::print(region_of(part));
+  const GemmShape shape = shape_of(region_of(part), target);
   const GemmTiling t = choose_gemm_tiling(shape, target);
   const GemmStrides rows = row_strides(shape, t), columns = column_strides(shape, t);
   return fmt::format("product {} {} {} {} {} {} {} {}", t.row_block, t.panel_vectors, rows.outer, rows.k, columns.outer,
                      columns.k, shape.k, t.columns);
 }
 
-KernelCode emit_phase(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Phase& phase,
-                      const std::string& symbol, const Target& target, RegionFunctions& shared) {
-  if (is_product(phase)) return emit_product(module, kernel, phase.regions[0], symbol, target);
-  return emit_regions(module, kernel, phase, symbol, target, shared);
+KernelCode emit_part(llvm::Module& module, const Part& part, const std::string& symbol, const Target& target) {
+  if (region_of(part).product) return emit_product(module, part, symbol, target);
+  emit_region(module, part.kernel, symbol, target);
+  KernelCode out;
+  out.functions.push_back({symbol, part.tiles, {}});
+  return out;
+}
+
+void emit_table(llvm::Module& module, const std::string& symbol, const std::vector<TableEntry>& entries) {
+  llvm::Function* function = make_kernel(module, symbol);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", function));
+  std::vector<llvm::Constant*> rows;
+  auto* row_type = llvm::StructType::get(module.getContext(), {b.getPtrTy(), b.getInt64Ty(), b.getInt64Ty()});
+  for (const TableEntry& e : entries) {
+    llvm::FunctionCallee part = module.getOrInsertFunction(e.symbol, function->getFunctionType());
+    rows.push_back(llvm::ConstantStruct::get(row_type, llvm::cast<llvm::Constant>(part.getCallee()),
+                                             b.getInt64(static_cast<uint64_t>(e.tiles)), b.getInt64(e.arguments)));
+  }
+  auto* type = llvm::ArrayType::get(row_type, rows.size());
+  auto* table = new llvm::GlobalVariable(module, type, true, llvm::GlobalValue::PrivateLinkage,
+                                         llvm::ConstantArray::get(type, rows), "table");
+  b.CreateCall(table_walker(module), {function->getArg(0), function->getArg(1), function->getArg(2),
+                                      function->getArg(3), function->getArg(4), table});
+  b.CreateRetVoid();
 }
 
 }  // namespace gmc::codegen

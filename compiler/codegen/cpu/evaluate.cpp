@@ -1,11 +1,9 @@
 #include "compiler/codegen/cpu/evaluate.h"
 
 #include "compiler/codegen/cpu/functions.h"
+#include "compiler/codegen/part.h"
 #include "compiler/codegen/vector_math.h"
 #include "runtime/base/error.h"
-
-#include <cstdlib>
-#include <limits>
 
 namespace gmc::codegen {
 
@@ -96,19 +94,11 @@ Value* Evaluator::number(const kernel::Access& access, llvm::Type* type) {
   return builder_.CreateAdd(splat(first), steps);
 }
 
-// Whether a guard can be computed in 32 bits.
-bool Evaluator::is_small(const kernel::Guard& guard) const {
-  int64_t reach = std::abs(guard.at.base) + guard.extent;
-  for (size_t axis = 0; axis < region_.extents.size(); ++axis)
-    reach += std::abs(guard.at.strides[axis]) * (region_.extents[axis] + target_.lanes);
-  return reach < std::numeric_limits<int32_t>::max();
-}
-
 // Whether all guards hold: one bit, or a vector of bits where they vary along the columns. Nullptr: there are none.
 Value* Evaluator::guarded(const Instruction& in) {
   Value *row = nullptr, *lanes = nullptr;
   for (const kernel::Guard& guard : in.guards) {
-    llvm::Type* type = is_small(guard) ? builder_.getInt32Ty() : builder_.getInt64Ty();
+    llvm::Type* type = fits_32_bits(guard, region_.extents, target_) ? builder_.getInt32Ty() : builder_.getInt64Ty();
     Value* at = number(guard.at, type);
     const bool vector = along_columns(guard.at);
     llvm::Constant* extent = llvm::ConstantInt::get(at->getType(), static_cast<uint64_t>(guard.extent));

@@ -52,7 +52,6 @@ private:
   llvm::Value* offset(const kernel::Access&, bool with_column);
   bool along_columns(const kernel::Access&) const;
   llvm::Value* number(const kernel::Access&, llvm::Type*);
-  bool is_small(const kernel::Guard&) const;
   llvm::Value* guarded(const kernel::Instruction&);
   llvm::Value* outside(const kernel::Instruction&);
   llvm::Value* to_register(llvm::Value* loaded, DType);

@@ -2,8 +2,9 @@
 
 #include "compiler/codegen/cpu/evaluate.h"
 #include "compiler/codegen/cpu/functions.h"
+#include "compiler/codegen/cpu/gemm_parts.h"
+#include "compiler/codegen/cpu/row_passes.h"
 
-#include <algorithm>
 #include <functional>
 #include <optional>
 #include <set>
@@ -16,52 +17,59 @@ using kernel::Span;
 using llvm::Value;
 using Kind = Instruction::Kind;
 
-// A value along the columns that a later pass over the same row needs is computed again if that is cheaper than keeping
-// the row: at most this many additions.
-constexpr int recompute_limit = 3;
-
 class RegionEmitter {
 public:
-  RegionEmitter(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
-                const std::string& symbol, const Target& target)
-      : region_(region), target_(target), builder_(module.getContext()) {
-    llvm::Type *pointer = builder_.getPtrTy(), *i64 = builder_.getInt64Ty();
-    auto* type = llvm::FunctionType::get(builder_.getVoidTy(), {pointer, i64, pointer, pointer}, false);
-    function_ = llvm::Function::Create(type, llvm::Function::InternalLinkage, symbol, module);
-    function_->addFnAttr(llvm::Attribute::NoUnwind);
+  RegionEmitter(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol, const Target& target)
+      : region_(kernel.phases[0].regions[0]), target_(target), passes_(region_), builder_(module.getContext()),
+        function_(make_kernel(module, symbol)) {
     function_->addFnAttr("prefer-vector-width", "512");
     builder_.SetInsertPoint(block("entry"));
-    scratch_ = function_->getArg(2);
-    evaluate_.emplace(builder_, builder_, target, kernel, region, function_->getArg(0), function_->getArg(3));
-    find_levels();
+    Value* buffers = function_->getArg(0);
+    scratch_ = function_->getArg(3);
+    sizes_ = emit_buffer(builder_, buffers, 0);
+    rows_ = size_of_slot(SizeSlot::rows);
+    columns_ = size_of_slot(SizeSlot::columns);
+    evaluate_.emplace(builder_, builder_, target, kernel, region_, buffers, function_->getArg(4));
   }
 
-  RegionFunction emit() {
-    const int64_t rows = kernel::rows_of(region_), columns = kernel::columns_of(region_);
-    const int64_t column_blocks = std::max<int64_t>(1, (columns + region_.tile_columns - 1) / region_.tile_columns);
-    Value* tile = function_->getArg(1);
-    row_block_ = builder_.CreateUDiv(tile, constant(column_blocks));
-    Value* column_block = builder_.CreateURem(tile, constant(column_blocks));
-    row_begin_ = builder_.CreateMul(row_block_, constant(region_.tile_rows));
-    Value* row_end = minimum(builder_.CreateAdd(row_begin_, constant(region_.tile_rows)), rows);
-    column_begin_ = builder_.CreateMul(column_block, constant(region_.tile_columns));
-    column_end_ = minimum(builder_.CreateAdd(column_begin_, constant(region_.tile_columns)), columns);
+  void emit() {
+    const bool one_block = region_.tile_columns >= kernel::columns_of(region_);
+    Value *tile_rows = size_of_slot(SizeSlot::tile_rows), *tile_columns = nullptr, *column_blocks = nullptr;
+    if (!one_block) {
+      tile_columns = size_of_slot(SizeSlot::tile_columns);
+      column_blocks = size_of_slot(SizeSlot::column_blocks);
+    }
+    if (!passes_.saved.empty()) saved_bytes_ = size_of_slot(SizeSlot::saved_bytes);
     keep_scalars();
-    start_folds();
-    loop(row_begin_, row_end, 1, [&](Value* row) { emit_row(row); });
-    finish_folds();
+    loop(function_->getArg(1), function_->getArg(2), 1, [&](Value* tile) {
+      row_block_ = one_block ? tile : builder_.CreateUDiv(tile, column_blocks);
+      row_begin_ = builder_.CreateMul(row_block_, tile_rows);
+      Value* row_end = minimum(builder_.CreateAdd(row_begin_, tile_rows), rows_);
+      column_begin_ = constant(0);
+      column_end_ = columns_;
+      if (!one_block) {
+        column_begin_ = builder_.CreateMul(builder_.CreateURem(tile, column_blocks), tile_columns);
+        column_end_ = minimum(builder_.CreateAdd(column_begin_, tile_columns), columns_);
+      }
+      start_folds();
+      loop(row_begin_, row_end, 1, [&](Value* row) { emit_row(row); });
+      finish_folds();
+    });
     builder_.CreateRetVoid();
-    return {function_, scratch_bytes_};
   }
 
 private:
   Value* constant(int64_t v) { return builder_.getInt64(static_cast<uint64_t>(v)); }
   llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(builder_.getContext(), name, function_); }
-  Value* minimum(Value* v, int64_t limit) {
-    return builder_.CreateSelect(builder_.CreateICmpULT(v, constant(limit)), v, constant(limit));
+  Value* size_of_slot(SizeSlot slot) {
+    Value* address = builder_.CreateConstInBoundsGEP1_64(builder_.getInt64Ty(), sizes_, static_cast<uint64_t>(slot));
+    return builder_.CreateAlignedLoad(builder_.getInt64Ty(), address, llvm::Align(8));
   }
+  Value* minimum(Value* v, Value* limit) { return builder_.CreateSelect(builder_.CreateICmpULT(v, limit), v, limit); }
   const Instruction& at(int i) const { return region_.body[static_cast<size_t>(i)]; }
   int size() const { return static_cast<int>(region_.body.size()); }
+  Span span(int i) const { return passes_.spans[static_cast<size_t>(i)]; }
+  int level_of(int i) const { return passes_.levels[static_cast<size_t>(i)]; }
   llvm::FixedVectorType* vector(DType d) { return evaluate_->vector_type(register_type(builder_.getContext(), d)); }
   llvm::FixedVectorType* vector(int i) { return vector(at(i).dtype); }
   Value* identity(int i) {
@@ -92,68 +100,11 @@ private:
     builder_.SetInsertPoint(after);
   }
 
-  // The pass over a row in which each value is first known: a `row` result is known after the pass of its operand.
-  void find_levels() {
-    for (const Instruction& in : region_.body) {
-      int level = 0;
-      for (int operand : in.operands)
-        level = std::max(level, levels_[static_cast<size_t>(operand)] + (in.kind == Kind::row ? 1 : 0));
-      if (in.kind == Kind::row) level = levels_[static_cast<size_t>(in.operands[0])] + 1;
-      levels_.push_back(level);
-      last_level_ = std::max(last_level_, level);
-    }
-    find_saved();
-  }
-
-  // In additions; what is dearer than the limit is not counted to its end, which would follow every path of the body.
-  int recompute_cost(int i, int below) const {
-    const Instruction& in = at(i);
-    if (evaluate_->span(i) != Span::full || levels_[static_cast<size_t>(i)] > below) return 0;
-    int cost = in.kind == Kind::compute  ? kernel::function_named(in.function)->cost
-               : in.kind == Kind::random ? 60
-               : in.kind == Kind::gather ? 8
-                                         : 0;
-    for (size_t k = 0; k < in.operands.size() && cost <= recompute_limit; ++k)
-      cost += recompute_cost(in.operands[k], below);
-    return cost;
-  }
-
-  // Values that a later pass reads and that are dear: they are kept for the row, in scratch memory.
-  void find_saved() {
-    for (int i = 0; i < size(); ++i) {
-      if (!is_sink(i)) continue;
-      mark_saved(at(i).operands[0], sink_level(i));
-    }
-    const int64_t row = std::min(region_.tile_columns, kernel::columns_of(region_)) + target_.lanes;
-    for (int i : saved_) {
-      saved_at_[i] = scratch_bytes_;
-      scratch_bytes_ += row * static_cast<int64_t>(size_of(at(i).dtype)) / 64 * 64 + 64;
-    }
-  }
-  void mark_saved(int i, int level) {
-    if (evaluate_->span(i) != Span::full || at(i).kind == Kind::row || !marked_.insert({i, level}).second) return;
-    const int own = levels_[static_cast<size_t>(i)];
-    if (own < level && at(i).dtype != DType::boolean && recompute_cost(i, own) > recompute_limit) {
-      if (saved_.insert(i).second) mark_saved(i, own);
-      return;
-    }
-    for (int operand : at(i).operands) mark_saved(operand, level);
-  }
-
-  // What a pass over the columns is made for.
-  bool is_sink(int i) const {
-    const Kind kind = at(i).kind;
-    if (kind == Kind::row) return true;
-    return (kind == Kind::store || kind == Kind::fold) && evaluate_->span(i) == Span::full;
-  }
-  int sink_level(int i) const {
-    return at(i).kind == Kind::row ? levels_[static_cast<size_t>(i)] - 1 : levels_[static_cast<size_t>(i)];
-  }
-
   void keep_scalars() {
+    // What an empty space reads may be empty, too.
+    if (kernel::rows_of(region_) * kernel::columns_of(region_) == 0) return;
     for (int i = 0; i < size(); ++i)
-      if (evaluate_->span(i) == Span::scalar && levels_[static_cast<size_t>(i)] == 0 && has_value(i))
-        evaluate_->keep(i, evaluate_->value(i));
+      if (span(i) == Span::scalar && level_of(i) == 0 && has_value(i)) evaluate_->keep(i, evaluate_->value(i));
   }
   static bool is_effect(Kind kind) { return kind == Kind::store || kind == Kind::fold; }
   bool has_value(int i) const {
@@ -162,7 +113,7 @@ private:
 
   // Address of the partial result of a fold along the columns, at a column.
   Value* fold_address(int i, Value* column) {
-    Value* first = builder_.CreateMul(row_block_, constant(kernel::columns_of(region_)));
+    Value* first = builder_.CreateMul(row_block_, columns_);
     return builder_.CreateInBoundsGEP(memory_type(builder_.getContext(), at(i).dtype),
                                       evaluate_->parameter(at(i).parameter), builder_.CreateAdd(first, column));
   }
@@ -170,7 +121,7 @@ private:
   void start_folds() {
     for (int i = 0; i < size(); ++i) {
       if (at(i).kind != Kind::fold) continue;
-      if (evaluate_->span(i) != Span::full) {
+      if (span(i) != Span::full) {
         row_folds_[i] = variable(vector(i), identity(i));
         continue;
       }
@@ -224,7 +175,7 @@ private:
 
   void emit_row(Value* row) {
     evaluate_->begin_row(row);
-    for (int level = 0; level <= last_level_; ++level) {
+    for (int level = 0; level <= passes_.last_level; ++level) {
       row_values(row, level);
       column_pass(row, level);
     }
@@ -234,14 +185,14 @@ private:
   void row_values(Value* row, int level) {
     evaluate_->begin_point({row, nullptr, nullptr, nullptr});
     for (int i = 0; i < size(); ++i) {
-      if (levels_[static_cast<size_t>(i)] != level || evaluate_->span(i) == Span::full) continue;
-      if (has_value(i) && !(evaluate_->span(i) == Span::scalar && level == 0)) evaluate_->keep(i, evaluate_->value(i));
+      if (level_of(i) != level || span(i) == Span::full) continue;
+      if (has_value(i) && !(span(i) == Span::scalar && level == 0)) evaluate_->keep(i, evaluate_->value(i));
     }
     for (int i = 0; i < size(); ++i) {
-      if (levels_[static_cast<size_t>(i)] != level || evaluate_->span(i) == Span::full) continue;
+      if (level_of(i) != level || span(i) == Span::full) continue;
       if (at(i).kind == Kind::store) {
         evaluate_->value(at(i).operands[0]);  // known to what follows the condition, too
-        once(evaluate_->span(i), row, [&] { evaluate_->store(i); });
+        once(span(i), row, [&] { evaluate_->store(i); });
       }
       if (at(i).kind == Kind::fold) {
         Value* sum = builder_.CreateLoad(vector(i), row_folds_.at(i));
@@ -271,9 +222,9 @@ private:
   void column_pass(Value* row, int level) {
     std::vector<int> sinks, saves;
     for (int i = 0; i < size(); ++i)
-      if (is_sink(i) && sink_level(i) == level) sinks.push_back(i);
-    for (int i : saved_)
-      if (levels_[static_cast<size_t>(i)] == level) saves.push_back(i);
+      if (passes_.is_sink(i) && passes_.sink_level(i) == level) sinks.push_back(i);
+    for (int i : passes_.saved)
+      if (level_of(i) == level) saves.push_back(i);
     if (sinks.empty() && saves.empty()) return;
     std::map<int, Value*> sums;
     for (int i : sinks)
@@ -292,7 +243,9 @@ private:
   }
 
   Value* saved_address(int i, Value* column) {
-    Value* row = builder_.CreateInBoundsGEP(builder_.getInt8Ty(), scratch_, constant(saved_at_.at(i)));
+    const auto number = std::distance(passes_.saved.begin(), passes_.saved.find(i));
+    Value* row =
+        builder_.CreateInBoundsGEP(builder_.getInt8Ty(), scratch_, builder_.CreateMul(saved_bytes_, constant(number)));
     return builder_.CreateInBoundsGEP(memory_type(builder_.getContext(), at(i).dtype), row,
                                       builder_.CreateSub(column, column_begin_));
   }
@@ -300,8 +253,8 @@ private:
   // Makes the saved values of earlier passes the values at this point. Scratch rows have room for whole vectors.
   std::set<int> restore(Value* column, int level) {
     std::set<int> restored;
-    for (int i : saved_) {
-      if (levels_[static_cast<size_t>(i)] >= level) continue;
+    for (int i : passes_.saved) {
+      if (level_of(i) >= level) continue;
       evaluate_->keep(i, read(saved_address(i, column), nullptr, at(i).dtype));
       restored.insert(i);
     }
@@ -323,25 +276,19 @@ private:
 
   const kernel::Region& region_;
   const Target& target_;
+  const RowPasses passes_;
   llvm::IRBuilder<> builder_;
-  llvm::Function* function_ = nullptr;
+  llvm::Function* function_;
   std::optional<Evaluator> evaluate_;
-  Value *scratch_ = nullptr, *row_block_ = nullptr, *row_begin_ = nullptr, *column_begin_ = nullptr,
-        *column_end_ = nullptr;
-  std::vector<int> levels_;
-  int last_level_ = 0;
-  std::set<int> saved_;
-  std::set<std::pair<int, int>> marked_;  // instructions, and passes for which what they need is saved
-  std::map<int, int64_t> saved_at_;
+  Value *scratch_ = nullptr, *sizes_ = nullptr, *rows_ = nullptr, *columns_ = nullptr, *saved_bytes_ = nullptr;
+  Value *row_block_ = nullptr, *row_begin_ = nullptr, *column_begin_ = nullptr, *column_end_ = nullptr;
   std::map<int, Value*> row_folds_;
-  int64_t scratch_bytes_ = 0;
 };
 
 }  // namespace
 
-RegionFunction emit_region(llvm::Module& module, const kernel::Kernel& kernel, const kernel::Region& region,
-                           const std::string& symbol, const Target& target) {
-  return RegionEmitter(module, kernel, region, symbol, target).emit();
+void emit_region(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol, const Target& target) {
+  RegionEmitter(module, kernel, symbol, target).emit();
 }
 
 }  // namespace gmc::codegen
