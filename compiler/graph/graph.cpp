@@ -74,10 +74,10 @@ std::vector<TensorType> infer_types(const OpDef& op, std::span<const TensorType>
 }
 
 std::string Graph::unique_name(const std::string& base) {
-  const int used = names_[base]++;
-  if (used == 0) return base;
-  std::string name = fmt::format("{}.{}", base, used + 1);
-  return names_.count(name) ? unique_name(base) : (names_[name] = 1, name);
+  const auto [it, is_new] = names_.try_emplace(base, 0);
+  if (++it->second == 1) return base;
+  std::string name = fmt::format("{}.{}", base, it->second);
+  return names_.try_emplace(name, 1).second ? name : unique_name(base);
 }
 
 Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attributes, Regions regions) {
@@ -101,10 +101,9 @@ Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attribut
   return {static_cast<int32_t>(nodes_.size() - 1), 0};
 }
 
-Value Graph::copy(const Node& like, std::vector<Value> inputs) {
-  Node node = like;
+Value Graph::copy(Node node, std::vector<Value> inputs) {
   node.inputs = std::move(inputs);
-  node.name = unique_name(like.name);
+  node.name = unique_name(node.name);
   nodes_.push_back(std::move(node));
   return {static_cast<int32_t>(nodes_.size() - 1), 0};
 }
@@ -124,17 +123,17 @@ std::vector<Value> arguments(const Graph& g) {
   return out;
 }
 
-Graph map_regions(Graph from, Graph (*change)(const Graph&)) {
+Graph map_regions(Graph from, Graph (*change)(Graph)) {
   if (std::all_of(from.nodes().begin(), from.nodes().end(), [](const Node& n) { return n.regions.empty(); }))
     return from;
   Graph to(from.entry());
-  for (Node node : from.nodes()) {
-    for (auto& region : node.regions) region = std::make_shared<const Graph>(change(map_regions(*region, change)));
-    std::vector<Value> inputs = node.inputs;
-    to.copy(node, std::move(inputs));
-  }
   to.set_outputs(from.outputs());
   to.context = from.context;
+  for (Node& node : std::move(from).release_nodes()) {
+    for (auto& region : node.regions) region = std::make_shared<const Graph>(change(map_regions(*region, change)));
+    std::vector<Value> inputs = node.inputs;
+    to.copy(std::move(node), std::move(inputs));
+  }
   return to;
 }
 

@@ -4,9 +4,10 @@
 #include "compiler/graph/diagnose.h"
 #include "compiler/graph/node.h"
 
-#include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace gmc::graph {
@@ -30,10 +31,12 @@ public:
 
   // Appends a node; infers its types. A mistake in the operands throws `Error` that points at the current location.
   Value add(const OpDef& op, std::vector<Value> inputs, Attributes attributes = {}, Regions regions = {});
-  // Appends a copy of `like` (another graph's node) on new inputs, keeping its name, location and types.
-  Value copy(const Node& like, std::vector<Value> inputs);
+  // Appends a node of another graph on new inputs, keeping its name, location and types.
+  Value copy(Node like, std::vector<Value> inputs);
   void add_output(Output output) { outputs_.push_back(std::move(output)); }
   void set_outputs(std::vector<Output> outputs) { outputs_ = std::move(outputs); }
+  // The nodes, for whoever makes another graph of them; nothing else may be done with this one.
+  std::vector<Node> release_nodes() && { return std::move(nodes_); }
   // The input of this name, or an invalid value.
   Value find_input(std::string_view name) const;
 
@@ -52,7 +55,7 @@ private:
   std::string entry_;
   std::vector<Node> nodes_;
   std::vector<Output> outputs_;
-  std::map<std::string, int> names_;  // base name -> how often used
+  std::unordered_map<std::string, int> names_;  // base name -> how often used
 };
 
 // A value with its graph, for writing gradients and rewrites as algebra. Operands broadcast as in NumPy.
@@ -69,7 +72,7 @@ struct Var {
 // Of a region: its inputs of role `argument`, in order.
 std::vector<Value> arguments(const Graph&);
 // Each region of each node replaced, innermost first; the graph itself if no node has any.
-Graph map_regions(Graph, Graph (*change)(const Graph&));
+Graph map_regions(Graph, Graph (*change)(Graph));
 
 // Values used by nodes or outputs, per node and result.
 std::vector<std::vector<int>> use_counts(const Graph&);

@@ -61,8 +61,8 @@ Var canonical(Var x, const std::string& monoid, const Axes& axes) {
 // Kernels reduce over the columns, over all rows, or over everything. Any other reduction is made of these: the last
 // axes, which lie together in memory, are reduced first; the first axes reduce all rows; any others, of what is left,
 // are moved to the end.
-Graph canonicalise_reductions(const Graph& from) {
-  return rebuild(from, [](Graph&, const graph::Node& node, std::span<const Var> inputs) {
+Graph canonicalise_reductions(Graph from) {
+  return rebuild(std::move(from), [](Graph&, const graph::Node& node, std::span<const Var> inputs) {
     if (node.op->category != graph::Category::reduce) return Replacements{};
     return Replacements{canonical(inputs[0], node.text("monoid"), node.integers("axes"))};
   });

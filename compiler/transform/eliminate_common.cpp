@@ -24,11 +24,11 @@ graph::Attributes exact(graph::Attributes attributes) {
 
 }  // namespace
 
-Graph eliminate_common(const Graph& from) {
+Graph eliminate_common(Graph from) {
   // Draws of two regions are told apart by their streams, so regions of one text compute the same.
   using Key = std::tuple<std::string, std::vector<graph::Value>, graph::Attributes, std::vector<std::string>>;
   std::map<Key, graph::Value> seen;
-  return rebuild(from, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
+  return rebuild(std::move(from), [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
     Key key{node.op->name, {}, exact(node.attributes), {}};
     for (const auto& region : node.regions) std::get<3>(key).push_back(graph::print(*region, false));
     for (const graph::Var& v : inputs) std::get<1>(key).push_back(v.value);

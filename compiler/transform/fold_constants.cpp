@@ -106,8 +106,8 @@ Var table_of(Graph& to, const Reference& r, const TensorType& type) {
 }  // namespace
 
 // Constants hold one value in every element, literals a table. A result whose elements agree is a constant again.
-Graph fold_constants(const Graph& from) {
-  return rebuild(from, [](Graph& to, const Node& node, std::span<const Var> inputs) {
+Graph fold_constants(Graph from) {
+  return rebuild(std::move(from), [](Graph& to, const Node& node, std::span<const Var> inputs) {
     const Category c = node.op->category;
     const bool known = std::all_of(inputs.begin(), inputs.end(), [&](const Var& v) {
       const Category source = to.node(v.value).op->category;

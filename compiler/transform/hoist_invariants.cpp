@@ -109,8 +109,8 @@ private:
 
 }  // namespace
 
-Graph hoist_invariants(const Graph& from) {
-  return rebuild(from, [](Graph& to, const Node& node, std::span<const Var> inputs) {
+Graph hoist_invariants(Graph from) {
+  return rebuild(std::move(from), [](Graph& to, const Node& node, std::span<const Var> inputs) {
     const Category c = node.op->category;
     if (c != Category::loop && c != Category::while_loop) return Replacements{};
     return Hoister(to, node, inputs).run();

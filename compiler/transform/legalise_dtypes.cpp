@@ -40,8 +40,8 @@ Replacements in_f32(const graph::Node& node, std::span<const Var> inputs) {
 
 }  // namespace
 
-Graph legalise_dtypes(const Graph& from) {
-  return rebuild(from,
+Graph legalise_dtypes(Graph from) {
+  return rebuild(std::move(from),
                  [](Graph&, const graph::Node& node, std::span<const Var> inputs) { return in_f32(node, inputs); });
 }
 

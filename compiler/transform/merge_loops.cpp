@@ -74,7 +74,7 @@ Node merged(const Graph& from, const std::vector<size_t>& nodes) {
 
 }  // namespace
 
-Graph merge_loops(const Graph& from) {
+Graph merge_loops(Graph from) {
   const auto groups = groups_of(from);
   if (groups.empty()) return from;
   std::map<size_t, Replacements> done;

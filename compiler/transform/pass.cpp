@@ -44,8 +44,8 @@ const std::vector<Pass>& passes() {
 const std::vector<Pass>& optional_passes() {
   static const std::vector<Pass> list{
       {"mixed-precision-bf16", "products and what stands between them in bf16",
-       [](const Graph& g) { return mixed_precision(g, bf16); }},
-      {"mixed-precision-f16", "the same in f16", [](const Graph& g) { return mixed_precision(g, f16); }},
+       [](Graph g) { return mixed_precision(g, bf16); }},
+      {"mixed-precision-f16", "the same in f16", [](Graph g) { return mixed_precision(g, f16); }},
   };
   return list;
 }
@@ -65,7 +65,7 @@ Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, con
     Graph g = input;
     for (const Pass& pass : passes()) {
       g = graph::map_regions(std::move(g), pass.run);
-      if (!pass.applies || pass.applies(g)) g = pass.run(g);
+      if (!pass.applies || pass.applies(g)) g = pass.run(std::move(g));
       if (verify_each) graph::verify(g);
       if (after) after(pass, g);
     }
@@ -82,28 +82,31 @@ Graph run_pipeline(const Graph& input, const std::function<void(const Pass&, con
   return g;
 }
 
-Graph rebuild(const Graph& from,
+Graph rebuild(Graph from,
               const std::function<Replacements(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit) {
   Graph to(from.entry());
-  std::vector<std::vector<graph::Var>> map;
-  for (const graph::Node& node : from.nodes()) {
-    std::vector<graph::Var> inputs;
-    std::vector<graph::Value> values;
-    for (graph::Value v : node.inputs) {
+  std::vector<graph::Output> outputs = from.outputs();
+  std::vector<graph::Node> nodes = std::move(from).release_nodes();
+  std::vector<Replacements> map;
+  map.reserve(nodes.size());
+  std::vector<graph::Var> inputs;
+  for (graph::Node& node : nodes) {
+    inputs.clear();
+    for (graph::Value v : node.inputs)
       inputs.push_back(map[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)]);
-      values.push_back(inputs.back().value);
-    }
     to.context.location = node.location;
     const size_t slash = node.name.rfind('/');
-    to.context.scope = slash == std::string::npos ? "" : node.name.substr(0, slash);
+    to.context.scope.assign(node.name, 0, slash == std::string::npos ? 0 : slash);
     Replacements results = visit(to, node, inputs);
     if (results.empty()) {
-      const graph::Value copy = to.copy(node, values);
-      for (size_t r = 0; r < node.types.size(); ++r) results.push_back({&to, {copy.node, static_cast<int32_t>(r)}});
+      std::vector<graph::Value> values;
+      for (const graph::Var& v : inputs) values.push_back(v.value);
+      const size_t count = node.types.size();
+      const graph::Value kept = to.copy(std::move(node), std::move(values));
+      for (size_t r = 0; r < count; ++r) results.push_back({&to, {kept.node, static_cast<int32_t>(r)}});
     }
     map.push_back(std::move(results));
   }
-  std::vector<graph::Output> outputs = from.outputs();
   for (graph::Output& o : outputs)
     o.value = map[static_cast<size_t>(o.value.node)][static_cast<size_t>(o.value.result)].value;
   to.set_outputs(std::move(outputs));

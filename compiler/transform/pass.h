@@ -13,18 +13,18 @@ namespace gmc::transform {
 
 using graph::Graph;
 
-Graph merge_loops(const Graph&);              // loops that go through the same carries become one
-Graph expand_composites(const Graph&);        // composites become primitives
-Graph simplify(const Graph&);                 // the rewrites that hang on the ops, to a fixed point
-Graph fold_constants(const Graph&);           // ops on constants, in f64, rounded once where they are used
-Graph legalise_dtypes(const Graph&);          // halves are computed in f32
-Graph products_to_sums(const Graph&);         // products of other dtypes, and of one row
-Graph hoist_invariants(const Graph&);         // what does not change from trip to trip leaves its loop
-Graph canonicalise_reductions(const Graph&);  // reductions over the last dimension, all but the last, or all
-Graph sink_reshapes(const Graph&);            // what follows the reshape of a product moves in front of it
-Graph eliminate_common(const Graph&);         // equal nodes become one
+Graph merge_loops(Graph);              // loops that go through the same carries become one
+Graph expand_composites(Graph);        // composites become primitives
+Graph simplify(Graph);                 // the rewrites that hang on the ops, to a fixed point
+Graph fold_constants(Graph);           // ops on constants, in f64, rounded once where they are used
+Graph legalise_dtypes(Graph);          // halves are computed in f32
+Graph products_to_sums(Graph);         // products of other dtypes, and of one row
+Graph hoist_invariants(Graph);         // what does not change from trip to trip leaves its loop
+Graph canonicalise_reductions(Graph);  // reductions over the last dimension, all but the last, or all
+Graph sink_reshapes(Graph);            // what follows the reshape of a product moves in front of it
+Graph eliminate_common(Graph);         // equal nodes become one
 // Nodes that reach no output go, and what of a loop or cond reaches none; data inputs stay, being the interface.
-Graph eliminate_dead(const Graph&);
+Graph eliminate_dead(Graph);
 
 // Products, and what stands between them, in `low` (f16 or bf16), with casts around them; reductions, norms, losses,
 // optimisers, inputs, outputs and state stay f32 (Micikevicius et al. 2018). See the file for the rule.
@@ -33,7 +33,7 @@ Graph mixed_precision(const Graph&, DType low);
 struct Pass {
   const char* name;
   const char* help;
-  Graph (*run)(const Graph&);
+  Graph (*run)(Graph);
   // Whether there is something for it in a graph, regions aside; nullptr: who knows.
   bool (*applies)(const Graph&) = nullptr;
 };
@@ -54,9 +54,8 @@ Graph run_pipeline(const Graph&, const std::function<void(const Pass&, const Gra
 Graph feed_draws(const Graph&, const std::vector<std::string>& names = {});
 
 // The one rewrite engine: rebuilds a graph in order. `visit` gets each node with its new operands and returns the
-// values (in the new graph) that replace its results; none, to copy the node.
+// values (in the new graph) that replace its results; none, to keep the node.
 using Replacements = std::vector<graph::Var>;
-Graph rebuild(const Graph&,
-              const std::function<Replacements(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit);
+Graph rebuild(Graph, const std::function<Replacements(Graph&, const graph::Node&, std::span<const graph::Var>)>& visit);
 
 }  // namespace gmc::transform

@@ -50,8 +50,8 @@ Var as_sum(const graph::Node& node, std::span<const Var> inputs) {
 }  // namespace
 
 // Generated products are f32.
-Graph products_to_sums(const Graph& from) {
-  return rebuild(from, [](Graph&, const graph::Node& node, std::span<const Var> inputs) {
+Graph products_to_sums(Graph from) {
+  return rebuild(std::move(from), [](Graph&, const graph::Node& node, std::span<const Var> inputs) {
     if (node.op->category != graph::Category::matmul) return Replacements{};
     const bool f32_product = node.types[0].dtype == DType::f32;
     if (f32_product && !is_row_by_columns(node, inputs[0].shape(), inputs[1])) return Replacements{};

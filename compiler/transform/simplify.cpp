@@ -3,18 +3,17 @@
 
 namespace gmc::transform {
 
-Graph simplify(const Graph& from) {
-  Graph g(from.entry());
+Graph simplify(Graph g) {
   bool changed = true;
-  for (const Graph* before = &from; changed; before = &g) {
+  while (changed) {
     changed = false;
-    g = rebuild(*before, [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
+    g = rebuild(std::move(g), [&](Graph& to, const graph::Node& node, std::span<const graph::Var> inputs) {
       graph::Var simpler;
       if (node.op->simplify) simpler = node.op->simplify(to, node, inputs);
       changed |= simpler.valid();
       return simpler.valid() ? Replacements{simpler} : Replacements{};
     });
-    if (changed) g = eliminate_dead(g);
+    if (changed) g = eliminate_dead(std::move(g));
   }
   return g;
 }

@@ -38,13 +38,13 @@ std::vector<Group> groups(const Shape& from, const Shape& to) {
 // computed with the product; so do those after them.
 class Sinker {
 public:
-  explicit Sinker(const Graph& from) : from_(from) {
-    for (const graph::Output& o : from.outputs()) leaves_.insert(o.value);
+  explicit Sinker(Graph from) : from_(std::move(from)) {
+    for (const graph::Output& o : from_.outputs()) leaves_.insert(o.value);
   }
 
   Graph run() {
     int32_t at = -1;
-    return rebuild(from_, [&](Graph& to, const Node& node, std::span<const Var> inputs) {
+    return rebuild(std::move(from_), [&](Graph& to, const Node& node, std::span<const Var> inputs) {
       const Value old{++at, 0};
       switch (node.op->category) {
       case Category::matmul:
@@ -180,13 +180,13 @@ private:
     return {reshape(result, node.types[0].shape)};
   }
 
-  const Graph& from_;
+  Graph from_;
   std::set<Value> leaves_;    // of the old graph
   std::set<Value> anchored_;  // of the new one: products and what moved behind them
 };
 
 }  // namespace
 
-Graph sink_reshapes(const Graph& from) { return Sinker(from).run(); }
+Graph sink_reshapes(Graph from) { return Sinker(std::move(from)).run(); }
 
 }  // namespace gmc::transform

@@ -104,8 +104,10 @@ void trim_cond(Trimmed& out, const Flags& used) {
 
 }  // namespace
 
-Trimmed trim(const Node& node, const Flags& used) {
-  Trimmed out{node, std::vector<int32_t>(node.types.size())};
+Trimmed trim(Node whole, const Flags& used) {
+  Trimmed out{std::move(whole), {}};
+  const Node& node = out.node;
+  out.result_of.resize(node.types.size());
   std::iota(out.result_of.begin(), out.result_of.end(), 0);
   if (node.op->category == Category::loop || node.op->category == Category::while_loop) trim_loop(out, used);
   if (node.op->category == Category::cond) trim_cond(out, used);

@@ -14,6 +14,6 @@ struct Trimmed {
 
 // `used`: per result, whether anything reads it. Of a loop go the outputs that are not used, the carries that neither
 // they nor the other carries need, and the operands that are then not read; of a cond, results and operands alike.
-Trimmed trim(const graph::Node&, const std::vector<bool>& used);
+Trimmed trim(graph::Node, const std::vector<bool>& used);
 
 }  // namespace gmc::transform
