@@ -23,7 +23,7 @@ public:
     auto it = std::find_if(part_.arguments.begin(), part_.arguments.end(), is_this);
     if (it == part_.arguments.end()) {
       part_.kernel.parameters.push_back(kernel_.parameters[static_cast<size_t>(parameter)]);
-      it = part_.arguments.insert(it, {parameter, {}});
+      it = part_.arguments.insert(it, {parameter, {}, {}});
     }
     parameter = static_cast<int>(it - part_.arguments.begin());
   }
@@ -58,6 +58,11 @@ void generalise(Region& region, const Target& target) {
     region.tile_columns = region.tile_columns % lanes == 0 ? lanes : lanes + 1;
 }
 
+// An epilogue is told which outputs there are.
+void generalise_epilogue(Region& region) {
+  for (int64_t* extent : {&region.extents.front(), &region.extents.back()}) *extent = std::min<int64_t>(*extent, 2);
+}
+
 }  // namespace
 
 bool fits_32_bits(const kernel::Guard& guard, const Shape& extents, const Target& target) {
@@ -72,7 +77,12 @@ Part part_of(const kernel::Kernel& kernel, const Region& whole, const Target& ta
   part.kernel.name = kernel.name;
   part.kernel.phases.push_back({{whole}});
   Region& region = part.kernel.phases[0].regions[0];
-  if (!whole.product) {
+  const bool any_size = !has_far_guards(whole, target);
+  if (whole.product) {
+    region.product.reset();
+    region.tile_rows = region.tile_columns = 1;
+    if (any_size) generalise_epilogue(region);
+  } else {
     const int64_t columns = kernel::columns_of(whole), widest = std::min(whole.tile_columns, columns);
     const RowPasses passes(region);
     const int64_t saved_bytes = (widest + target.lanes) * passes.saved_element / 64 * 64 + 64;
@@ -83,12 +93,11 @@ Part part_of(const kernel::Kernel& kernel, const Region& whole, const Target& ta
     part.arguments.push_back(
         {-1,
          {kernel::rows_of(whole), columns, whole.tile_rows, whole.tile_columns,
-          std::max<int64_t>(1, (columns + whole.tile_columns - 1) / whole.tile_columns), saved_bytes}});
-    if (!has_far_guards(whole, target)) generalise(region, target);
+          std::max<int64_t>(1, (columns + whole.tile_columns - 1) / whole.tile_columns), saved_bytes},
+         {}});
+    if (any_size) generalise(region, target);
   }
   Numbering numbering(kernel, part);
-  if (region.product)
-    for (int* p : {&region.product->a, &region.product->b, &region.product->packed}) numbering.apply(*p);
   for (Instruction& in : region.body) numbering.apply(in.parameter);
   return part;
 }

@@ -1,4 +1,5 @@
-// What code is generated for and shared by: one region, apart from the kernel it comes from and from its sizes.
+// What code is generated for and shared by: the body of a region, apart from the kernel it comes from and from its
+// sizes.
 #pragma once
 
 #include "compiler/codegen/compile_kernels.h"
@@ -20,15 +21,16 @@ enum class SizeSlot : uint8_t {
 };
 
 struct Part {
-  kernel::Kernel kernel;            // with this region alone; parameters in the order in which it names them
-  std::vector<Argument> arguments;  // what they are where the region comes from
+  kernel::Kernel kernel;            // with this region alone, its product left out
+  std::vector<Argument> arguments;  // its parameters, in the order in which the body names them
   int64_t tiles = 0;                // of a region without product
   int64_t scratch_bytes = 0;        // likewise
 };
 
 // Regions that differ in the numbers of their parameters, or in nothing but how many rows and columns there are and how
 // they are cut, give the same kernel. It stands for them with small sizes of their kind: a single row or several; fewer
-// columns than lanes, whole vectors or not; all columns in a tile or some.
+// columns than lanes, whole vectors or not; all columns in a tile or some. What follows a product is told its outputs,
+// so no number of columns but 1 matters.
 Part part_of(const kernel::Kernel&, const kernel::Region&, const Target&);
 
 // Whether the condition can be computed in 32 bits in a region of these extents. All of them can where a kernel stands

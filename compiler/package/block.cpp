@@ -193,10 +193,15 @@ void Block::emit_kernel(const lower::Step& step, const std::vector<int>& operand
     out.tiles = static_cast<uint64_t>(function.tiles);
     std::vector<int> given;
     for (const codegen::Argument& a : function.arguments)
-      given.push_back(a.parameter >= 0 ? operands[static_cast<size_t>(a.parameter)] : numbers(a.numbers));
+      given.push_back(a.parameter >= 0 ? operands[static_cast<size_t>(a.parameter)] : numbers(a));
     schedule_.add(out, std::move(given));
   }
   reserve_scratch(code.scratch_bytes);
+}
+
+int Block::numbers(codegen::Argument argument) {
+  for (const auto& [at, function] : argument.functions) argument.numbers[at] = writer_.add_function(function);
+  return numbers(argument.numbers);
 }
 
 int Block::numbers(const std::vector<int64_t>& values) {

@@ -46,7 +46,9 @@ private:
   execute::Step named(const lower::Step&);
   void emit(const lower::Step&);
   void emit_kernel(const lower::Step&, const std::vector<int>& operands);
-  int numbers(const std::vector<int64_t>&);  // a constant
+  // Constants.
+  int numbers(const std::vector<int64_t>&);
+  int numbers(codegen::Argument);
   void emit_routine(const lower::Step&, std::vector<int> operands);
   void emit_library(const lower::Step&, const std::vector<int>& operands);
   void emit_loop(const lower::Step&);

@@ -10,8 +10,12 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <latch>
+#include <mutex>
 #include <numeric>
+#include <set>
 
 namespace gmc::package {
 namespace {
@@ -76,42 +80,101 @@ CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Opt
   return out;
 }
 
-// Each entry on a thread of its own, the largest first.
-void lower_entries(const Source& source, const Options& options, Compiled& out) {
-  std::vector<size_t> order(source.entries.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return source.entries[a].nodes().size() > source.entries[b].nodes().size();
-  });
-  out.entries.resize(order.size());
-  std::vector<Timing> timings(order.size());
-  share_out(order.size(), options.jobs, [&](size_t i) {
-    Stopwatch watch;
-    auto graph = std::make_shared<graph::Graph>(transform::run_pipeline(source.entries[order[i]]));
-    timings[i].transform_ms = watch.lap();
-    out.entries[order[i]] = compile_graph(std::move(graph), options, timings[i], watch);
-  });
-  for (const Timing& t : timings) {
-    out.timing.transform_ms += t.transform_ms;
-    out.timing.fusion_ms += t.fusion_ms;
-    out.timing.lower_ms += t.lower_ms;
-  }
-}
-
 void collect_kernels(CompiledEntry& entry, std::vector<CompiledKernel*>& kernels) {
   for (CompiledKernel& k : entry.kernels) kernels.push_back(&k);
   for (CompiledEntry& region : entry.regions) collect_kernels(region, kernels);
 }
 
-void generate_code(const Options& options, Compiled& out) {
-  std::vector<CompiledKernel*> kernels;
-  for (CompiledEntry& entry : out.entries) collect_kernels(entry, kernels);
-  std::vector<const kernel::Kernel*> sources;
-  for (const CompiledKernel* k : kernels) sources.push_back(&k->kernel);
-  codegen::Code code = codegen::compile_kernels(sources, options.target, options.jobs, options.keep_text);
-  for (size_t i = 0; i < kernels.size(); ++i) kernels[i]->code = std::move(code.kernels[i]);
-  out.objects = std::move(code.objects);
-}
+// Entries are lowered side by side, the largest first. It takes so long that code is generated meanwhile for all
+// others; what is left for its own code is what they do not have.
+class Production {
+public:
+  Production(const Source& source, const Options& options, Compiled& out)
+      : source_(source), options_(options), out_(out), order_(source.entries.size()),
+        timings_(order_.size() + 2 * codegen::most_objects), others_(order_.empty() ? 0 : order_.size() - 1),
+        largest_(order_.empty() ? 0 : 1) {
+    std::iota(order_.begin(), order_.end(), size_t{0});
+    std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
+      return source.entries[a].nodes().size() > source.entries[b].nodes().size();
+    });
+    out_.entries.resize(order_.size());
+  }
+
+  void run() {
+    // A task waits for earlier ones only, which have begun when it begins.
+    share_out(timings_.size(), options_.jobs, [&](size_t i) {
+      if (i < order_.size()) return lower(i);
+      const size_t object = i - order_.size();
+      generate(object < codegen::most_objects ? others_ : largest_, object % codegen::most_objects, timings_[i]);
+    });
+    for (Group* group : {&others_, &largest_})
+      for (codegen::ObjectCode& object : group->objects) out_.objects.push_back(std::move(object));
+    for (const Timing& t : timings_) {
+      out_.timing.transform_ms += t.transform_ms;
+      out_.timing.fusion_ms += t.fusion_ms;
+      out_.timing.lower_ms += t.lower_ms;
+      out_.timing.codegen_ms += t.codegen_ms;
+    }
+  }
+
+private:
+  struct Group {
+    std::latch lowered;
+    std::atomic<bool> failed = false;
+    std::once_flag planned;
+    codegen::CodePlan plan;
+    std::vector<codegen::ObjectCode> objects;
+    explicit Group(size_t entries) : lowered(static_cast<std::ptrdiff_t>(entries)) {}
+  };
+
+  void lower(size_t i) {
+    Group& group = i == 0 ? largest_ : others_;
+    try {
+      Stopwatch watch;
+      auto graph = std::make_shared<graph::Graph>(transform::run_pipeline(source_.entries[order_[i]]));
+      timings_[i].transform_ms = watch.lap();
+      out_.entries[order_[i]] = compile_graph(std::move(graph), options_, timings_[i], watch);
+    } catch (...) {
+      group.failed = true;
+      group.lowered.count_down();
+      throw;
+    }
+    group.lowered.count_down();
+  }
+
+  void plan(Group& group) {
+    std::call_once(group.planned, [&] {
+      const bool last = &group == &largest_;
+      if (last) plan(others_);
+      group.lowered.wait();
+      if (group.failed) return;
+      std::vector<CompiledKernel*> kernels;
+      for (size_t i = 0; i < order_.size(); ++i)
+        if ((i == 0) == last) collect_kernels(out_.entries[order_[i]], kernels);
+      std::vector<const kernel::Kernel*> sources;
+      for (const CompiledKernel* k : kernels) sources.push_back(&k->kernel);
+      group.plan = codegen::plan_code(sources, options_.target, known_);
+      for (size_t i = 0; i < kernels.size(); ++i) kernels[i]->code = std::move(group.plan.kernels[i]);
+      group.objects.resize(group.plan.objects.size());
+    });
+  }
+
+  void generate(Group& group, size_t object, Timing& timing) {
+    plan(group);
+    if (object >= group.objects.size()) return;
+    Stopwatch watch;
+    group.objects[object] = codegen::compile_object(group.plan.objects[object], options_.target, options_.keep_text);
+    timing.codegen_ms = watch.lap();
+  }
+
+  const Source& source_;
+  const Options& options_;
+  Compiled& out_;
+  std::vector<size_t> order_;  // of the entries, the largest first
+  std::vector<Timing> timings_;
+  Group others_, largest_;
+  std::set<std::string> known_;  // functions that have been planned
+};
 
 }  // namespace
 
@@ -123,13 +186,11 @@ Compiled compile(const Source& source, const Options& options) {
   out.name = source.name;
   out.target = options.target;
   Stopwatch watch;
-  lower_entries(source, options, out);
+  Production(source, options, out).run();
   out.timing.total_ms = watch.lap();
-  generate_code(options, out);
-  out.timing.codegen_ms = watch.lap();
   assemble(source, out);
   out.timing.package_ms = watch.lap();
-  out.timing.total_ms += out.timing.codegen_ms + out.timing.package_ms;
+  out.timing.total_ms += out.timing.package_ms;
   return out;
 }
 

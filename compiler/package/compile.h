@@ -57,7 +57,7 @@ struct CompiledEntry {
   int64_t arena_bytes = 0;
 };
 
-// The first three are sums over the entries, which are worked on side by side; the total is what passed.
+// The first four are sums over what is worked on side by side; the total is what passed.
 struct Timing {
   double transform_ms = 0, fusion_ms = 0, lower_ms = 0, codegen_ms = 0, package_ms = 0, total_ms = 0;
 };

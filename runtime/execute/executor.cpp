@@ -291,7 +291,7 @@ Status Context::Impl::loop(uint64_t index, const RunParameters& parameters, Mess
       const uint64_t bytes = buffer_at(package, table<uint32_t>(package, package->operands)[operand]).bytes;
       memcpy(operands[operand], &i, bytes);  // little endian: the low half comes first
     }
-    const RunParameters inside{parameters.seed, parameters.step, loop_index(parameters.loop, c.bound, i)};
+    const RunParameters inside{parameters.seed, parameters.step, loop_index(parameters.loop, c.bound, i), functions};
     if (c.first) {
       if (const Status status = run_steps(index + 1, c.first, inside, message); status != Status::ok) return status;
       if (!*static_cast<const unsigned char*>(operands[s.first_operand + c.predicate])) break;
@@ -393,7 +393,8 @@ Status Context::run(uint64_t entry, uint64_t seed, uint64_t step, const void* co
   m.first_step = e.first_step;
   m.watch = watch;
   m.depth = 0;
-  if (const Status status = m.run_steps(e.first_step, e.step_count, {seed, step, 0}, message); status != Status::ok)
+  if (const Status status = m.run_steps(e.first_step, e.step_count, {seed, step, 0, m.functions}, message);
+      status != Status::ok)
     return status;
   if (m.guard) m.copy_back(e, entry, outputs);
   return Status::ok;

@@ -14,16 +14,19 @@ inline constexpr uint32_t package_version = 2;
 inline constexpr uint32_t max_rank = 8;
 inline constexpr uint32_t none = 0xffffffffu;
 
-// What kernels see of the current call.
-struct RunParameters {
-  uint64_t seed;
-  uint64_t step;
-  uint64_t loop = 0;  // flattened index of the loops around: see random.h
-};
+struct RunParameters;
 
 // One phase of a generated kernel over tiles [begin, end). `buffers` are the step's operands in order. `scratch` is
 // private to the worker (Package::scratch_bytes, 64-byte aligned). Tiles are independent of each other.
 using Kernel = void (*)(void* const* buffers, uint64_t begin, uint64_t end, void* scratch, const RunParameters* run);
+
+// What kernels see of the current call. Generated code knows the order of the fields.
+struct RunParameters {
+  uint64_t seed;
+  uint64_t step;
+  uint64_t loop = 0;                  // flattened index of the loops around: see random.h
+  const Kernel* functions = nullptr;  // of the program, for those that call others
+};
 
 enum class Space : uint32_t {
   arena,     // planned memory of one call; contents do not outlive it

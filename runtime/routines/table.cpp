@@ -14,8 +14,10 @@ constexpr Row rows[] = {{"gmc_cholesky", gmc_cholesky},
                         {"gmc_cumulate", gmc_cumulate},
                         {"gmc_linear_scan", gmc_linear_scan},
                         {"gmc_lu", gmc_lu},
+                        {"gmc_product", gmc_product},
                         {"gmc_qr", gmc_qr},
                         {"gmc_scatter", gmc_scatter},
+                        {"gmc_side_by_side", gmc_side_by_side},
                         {"gmc_sort", gmc_sort},
                         {"gmc_triangular_solve", gmc_triangular_solve}};
 

@@ -99,7 +99,8 @@ int main(void) {
 }
 )");
   shell(std::string("gcc ") + strict +
-        "user.c m.o " GMC_BINARY_DIR "/lib/libgmc_execute.a -lpthread -lm -o user && ./user");
+        "user.c m.o " GMC_BINARY_DIR "/lib/libgmc_execute.a " GMC_BINARY_DIR
+        "/lib/libgmc_routines.a -lpthread -lm -o user && ./user");
   // Kernels are an object's own.
   EXPECT_EQ(shell("nm m.o | grep -c ' T gmc_' || true"), "0\n");
 }

@@ -206,7 +206,8 @@ TEST(ControlCompiled, CodeDoesNotGrowWithTheTrips) {
   const package::Compiled few = compiled(recurrence(5000, 8, false)), many = compiled(recurrence(50000, 8, false));
   EXPECT_EQ(few.functions.size(), many.functions.size());
   EXPECT_EQ(few.objects.size(), many.objects.size());
-  EXPECT_NEAR(static_cast<double>(few.package.size()), static_cast<double>(many.package.size()), 64);
+  // Sizes that are equal by chance are stored once.
+  EXPECT_NEAR(static_cast<double>(few.package.size()), static_cast<double>(many.package.size()), 256);
 }
 
 // A cache [rows, width] that each trip changes in place, from zeros, from an input that is read again, and in a state.

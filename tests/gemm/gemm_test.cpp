@@ -94,13 +94,10 @@ TEST_P(GemmOnTarget, epilogue_sees_run_row_and_column) {
   const GemmShape s = dense_gemm(m, n, k, false, false);
   for (bool swapped : {false, true}) {
     const GemmTiling t = tile_gemm(s, target_, {swapped, false, 4, 1, k, 2, 2});
-    llvm::LLVMContext context;
-    auto machine = make_target_machine(target_);
-    auto module = make_module(context, "product", *machine);
-    if (t.packed) emit_gemm_pack(*module, "pack", s, t, target_, {0, 1, 2});
     // c[row][column + lane] = acc + seed + 100 row + column in even rows, acc in odd ones
-    emit_gemm_compute(*module, "compute", s, t, target_, {0, 1, 2}, [&](const GemmEpilogueArgs& e) {
+    RunnableProduct product = compile_product(s, t, target_, [&](const GemmEpilogueArgs& e) {
       auto& b = e.builder;
+      llvm::LLVMContext& context = b.getContext();
       auto* seed = e.entry.CreateLoad(b.getInt64Ty(), e.run);
       auto* c = e.entry.CreateLoad(b.getPtrTy(), e.entry.CreateConstInBoundsGEP1_64(b.getPtrTy(), e.buffers, 3));
       auto* f = b.GetInsertBlock()->getParent();
@@ -124,19 +121,12 @@ TEST_P(GemmOnTarget, epilogue_sees_run_row_and_column) {
       else
         b.CreateAlignedStore(value, p, llvm::Align(4));
     });
-    optimise(*module, *machine);
-    package::Jit jit;
-    jit.add(emit_object(*module, *machine), "product");
     Inputs in(s, true, true);
     GuardedFloats packed(std::max<int64_t>(16, t.packed_bytes / 4), true), scratch(t.scratch_bytes / 4, true);
     GuardedFloats c(m * n, true);
-    void* buffers[] = {in.a.data(), in.b.data(), packed.data(), c.data()};
-    const execute::RunParameters run{5000, 0};
-    for (const char* name : {"pack", "compute"}) {
-      if (!t.packed && name == std::string("pack")) continue;
-      const auto tiles = static_cast<uint64_t>(name[0] == 'p' ? t.pack_tiles : t.compute_tiles);
-      reinterpret_cast<execute::Kernel>(jit.lookup(name))(buffers, 0, tiles, scratch.data(), &run);
-    }
+    product.give({in.a.data(), in.b.data(), packed.data(), c.data()});
+    if (t.pack_tiles) product.pack(0, t.pack_tiles, scratch.data());
+    product.compute(0, t.compute_tiles, scratch.data(), 5000);
     GuardedFloats none(n, true);
     const auto expected = reference_product(s, in.a, in.b, none, lanes >= 8, false);
     // `column` is that of the vector's first lane.

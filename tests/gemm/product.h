@@ -1,10 +1,8 @@
 // Runs a generated product on buffers that end (or begin) at pages which cannot be touched.
 #pragma once
 
-#include "compiler/codegen/cpu/gemm.h"
-#include "compiler/package/jit.h"
 #include "runtime/base/error.h"
-#include "runtime/execute/package.h"
+#include "tools/bench/product_alone.h"
 
 #include <gtest/gtest.h>
 
@@ -71,35 +69,30 @@ inline GemmEpilogue bias_relu(int64_t n) {
   };
 }
 
-struct Assembled {
-  std::string assembly;
-  Object object;
-};
-
-inline std::unique_ptr<llvm::Module> emit_product(llvm::LLVMContext& context, llvm::TargetMachine& machine,
-                                                  const GemmShape& shape, const GemmTiling& tiling,
-                                                  const Target& target) {
-  auto module = make_module(context, "product", machine);
-  if (tiling.pack_tiles) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
-  emit_gemm_compute(*module, "compute", shape, tiling, target, {0, 1, 2}, bias_relu(shape.n));
-  optimise(*module, machine);
-  return module;
-}
-
 inline std::string assembly_of(const GemmShape& shape, const GemmTiling& tiling, const Target& target) {
   llvm::LLVMContext context;
   auto machine = make_target_machine(target);
-  return emit_assembly(*emit_product(context, *machine, shape, tiling, target), *machine);
+  auto module = make_module(context, "product", *machine);
+  emit_alone(*module, shape, tiling, target, bias_relu(shape.n));
+  optimise(*module, *machine);
+  return emit_assembly(*module, *machine);
+}
+
+inline RunnableProduct compile_product(const GemmShape& shape, const GemmTiling& tiling, const Target& target,
+                                       const GemmEpilogue& epilogue) {
+  llvm::LLVMContext context;
+  auto machine = make_target_machine(target);
+  auto module = make_module(context, "product", *machine);
+  const ProductAlone product = emit_alone(*module, shape, tiling, target, epilogue);
+  optimise(*module, *machine);
+  return RunnableProduct(product, emit_object(*module, *machine), tiling.pack_tiles > 0);
 }
 
 // How the tiles of a phase are handed out.
 enum class Order { forwards, backwards, chunks };
 
-inline void run_tiles(execute::Kernel kernel, int64_t tiles, Order order, void* const* buffers, void* scratch) {
-  const execute::RunParameters run{0, 0};
-  const auto from = [&](int64_t begin, int64_t end) {
-    kernel(buffers, static_cast<uint64_t>(begin), static_cast<uint64_t>(end), scratch, &run);
-  };
+template <class From>
+void run_tiles(int64_t tiles, Order order, From from) {
   if (order == Order::forwards) return from(0, tiles);
   if (order == Order::backwards) {
     for (int64_t i = tiles; i-- > 0;) from(i, i + 1);
@@ -114,17 +107,14 @@ inline void run_tiles(execute::Kernel kernel, int64_t tiles, Order order, void* 
 // The outputs of the generated code.
 inline std::vector<float> run_product(const GemmShape& s, const GemmTiling& t, const Target& target, GuardedFloats& a,
                                       GuardedFloats& b, GuardedFloats& bias, Order order, bool at_end) {
-  llvm::LLVMContext context;
-  auto machine = make_target_machine(target);
-  package::Jit jit;
-  jit.add(emit_object(*emit_product(context, *machine, s, t, target), *machine), "product");
+  RunnableProduct product = compile_product(s, t, target, bias_relu(s.n));
   GuardedFloats packed(std::max<int64_t>(16, t.packed_bytes / 4), at_end), scratch(t.scratch_bytes / 4, at_end);
   GuardedFloats c(batches_of(s) * s.m * s.n, at_end);
   for (GuardedFloats* f : {&packed, &scratch, &c}) std::fill_n(f->data(), f->size(), std::nanf(""));
-  void* buffers[] = {a.data(), b.data(), packed.data(), c.data(), bias.data()};
+  product.give({a.data(), b.data(), packed.data(), c.data(), bias.data()});
   if (t.pack_tiles)
-    run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup("pack")), t.pack_tiles, order, buffers, scratch.data());
-  run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup("compute")), t.compute_tiles, order, buffers, scratch.data());
+    run_tiles(t.pack_tiles, order, [&](int64_t begin, int64_t end) { product.pack(begin, end, scratch.data()); });
+  run_tiles(t.compute_tiles, order, [&](int64_t begin, int64_t end) { product.compute(begin, end, scratch.data()); });
   return {c.data(), c.data() + c.size()};
 }
 

@@ -4,6 +4,7 @@
 #include "compiler/kernel/kernel.h"
 #include "compiler/package/jit.h"
 #include "runtime/execute/package.h"
+#include "runtime/routines/routines.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -49,26 +50,33 @@ TEST(SharedCode, SideBySideOrAloneIsOneFunction) {
   both.phases[0].regions.push_back(second);
   const Kernel alone = adding("alone", 1, 64);
   const codegen::Code code = codegen::compile_kernels({&both, &alone}, codegen::host_target(), 1, true);
-  ASSERT_EQ(code.objects.size(), 2u);  // the parts, the tables
-  const codegen::TileFunction& table = code.kernels[0].functions.at(0);
+  ASSERT_EQ(code.objects.size(), 1u);
+  codegen::TileFunction table = code.kernels[0].functions.at(0);
   EXPECT_EQ(table.tiles, 2);
   std::vector<int> parameters;
   for (const codegen::Argument& a : table.arguments) parameters.push_back(a.parameter);
-  EXPECT_EQ(parameters, (std::vector{-1, 0, 1, -1, 2, 3}));
+  EXPECT_EQ(parameters, (std::vector{-1, -1, 0, 1, -1, 2, 3}));
+  ASSERT_EQ(table.arguments[0].functions.size(), 2u);
+  for (const auto& [at, symbol] : table.arguments[0].functions) {
+    EXPECT_EQ(symbol, code.kernels[1].functions.at(0).symbol);
+    table.arguments[0].numbers.at(at) = 0;
+  }
 
   package::Jit jit;
-  for (const codegen::ObjectCode& object : code.objects) jit.add(object.bytes, object.name);
-  const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(table.symbol));
+  jit.add(code.objects[0].bytes, code.objects[0].name);
+  const auto adds = reinterpret_cast<execute::Kernel>(jit.lookup(code.kernels[1].functions[0].symbol));
   std::vector<float> x(64, 1), y(64), other_x(96, 2), other_y(96);
   void* given[] = {x.data(), y.data(), other_x.data(), other_y.data()};
-  std::vector<codegen::Argument> arguments = table.arguments;
   std::vector<void*> buffers;
-  for (codegen::Argument& a : arguments) buffers.push_back(a.parameter >= 0 ? given[a.parameter] : a.numbers.data());
-  const execute::RunParameters parameters_of_run{0, 0};
-  run(buffers.data(), 1, 2, nullptr, &parameters_of_run);
+  for (codegen::Argument& a : table.arguments)
+    buffers.push_back(a.parameter >= 0 ? given[a.parameter] : a.numbers.data());
+  const execute::RunParameters run{0, 0, 0, &adds};
+  const execute::Kernel both_at_once = routines::find_routine(table.symbol.c_str());
+  ASSERT_NE(both_at_once, nullptr);
+  both_at_once(buffers.data(), 1, 2, nullptr, &run);
   EXPECT_EQ(y, std::vector<float>(64, 0));
   EXPECT_EQ(other_y, std::vector<float>(96, 3));
-  run(buffers.data(), 0, 2, nullptr, &parameters_of_run);
+  both_at_once(buffers.data(), 0, 2, nullptr, &run);
   EXPECT_EQ(y, std::vector<float>(64, 2));
 }
 

@@ -39,7 +39,7 @@ inline const std::vector<Row>& rows() {
       {"compiler/fusion", {base, random, graph}},
       {"compiler/kernel", {base, random}},
       {"compiler/lower", {base, random, graph, "compiler/fusion", "compiler/kernel"}},
-      {"compiler/codegen", {base, random, package, "compiler/kernel"}},
+      {"compiler/codegen", {base, random, package, "runtime/routines/product.h", "compiler/kernel"}},
       {"compiler/package", {"runtime", "compiler"}},
       {"ops", {base, random, graph, gradients, "compiler/dsl", "compiler/kernel"}},
       {"models", {base, random, gradients, "compiler/dsl", "compiler/package", "ops"}},

@@ -1,8 +1,6 @@
 // bench_gemm: the generated matrix product against this core's peak and, where it was found, single-threaded oneDNN.
-#include "compiler/codegen/cpu/gemm.h"
 #include "compiler/codegen/peak.h"
-#include "compiler/package/jit.h"
-#include "runtime/execute/package.h"
+#include "tools/bench/product_alone.h"
 
 #include <CLI/CLI.hpp>
 #include <dlfcn.h>
@@ -12,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <time.h>
 #include <vector>
@@ -156,8 +155,7 @@ GemmEpilogue bias_relu(int64_t n, int bias_index, int c_index, bool bias) {
 }
 
 struct Compiled {
-  package::Jit jit;
-  execute::Kernel pack = nullptr, compute = nullptr;
+  std::optional<RunnableProduct> product;
   double seconds = 0;
   size_t bytes = 0;
 };
@@ -168,16 +166,13 @@ std::unique_ptr<Compiled> compile(const GemmShape& shape, const GemmTiling& tili
   const double start = thread_seconds();
   llvm::LLVMContext context;
   auto module = make_module(context, "gemm", *machine);
-  if (tiling.pack_tiles) emit_gemm_pack(*module, "pack", shape, tiling, target, {0, 1, 2});
-  emit_gemm_compute(*module, "compute", shape, tiling, target, {0, 1, 2}, bias_relu(shape.n, 4, 3, bias));
+  const ProductAlone product = emit_alone(*module, shape, tiling, target, bias_relu(shape.n, 4, 3, bias));
   optimise(*module, *machine);
   if (std::getenv("GMC_BENCH_IR")) fmt::print("{}\n", print_module(*module));
   const Object object = emit_object(*module, *machine);
   compiled->seconds = thread_seconds() - start;
   compiled->bytes = object.size();
-  compiled->jit.add(object, "gemm");
-  if (tiling.pack_tiles) compiled->pack = reinterpret_cast<execute::Kernel>(compiled->jit.lookup("pack"));
-  compiled->compute = reinterpret_cast<execute::Kernel>(compiled->jit.lookup("compute"));
+  compiled->product.emplace(product, object, tiling.pack_tiles > 0);
   return compiled;
 }
 
@@ -209,12 +204,12 @@ struct Data {
         buffers{a.get(), b.get(), packed.get(), c.get(), bias.get()} {}
 };
 
-double seconds_of(const Compiled& compiled, const GemmTiling& t, Data& data, double budget) {
-  const execute::RunParameters run{0, 0};
+double seconds_of(Compiled& compiled, const GemmTiling& t, Data& data, double budget) {
+  RunnableProduct& product = *compiled.product;
+  product.give(data.buffers);
   return least_seconds(budget, [&] {
-    if (compiled.pack)
-      compiled.pack(data.buffers.data(), 0, static_cast<uint64_t>(t.pack_tiles), data.scratch.get(), &run);
-    compiled.compute(data.buffers.data(), 0, static_cast<uint64_t>(t.compute_tiles), data.scratch.get(), &run);
+    if (t.pack_tiles) product.pack(0, t.pack_tiles, data.scratch.get());
+    product.compute(0, t.compute_tiles, data.scratch.get());
   });
 }
 
@@ -323,9 +318,8 @@ int main(int argc, char** argv) {
       Data data(shape, t);
       const auto compiled = compile(shape, t, target, bias);
       const double seconds = seconds_of(*compiled, t, data, budget);
-      const execute::RunParameters run{0, 0};
-      const double packing = !compiled->pack ? 0 : least_seconds(budget / 4, [&] {
-        compiled->pack(data.buffers.data(), 0, static_cast<uint64_t>(t.pack_tiles), data.scratch.get(), &run);
+      const double packing = !t.pack_tiles ? 0 : least_seconds(budget / 4, [&] {
+        compiled->product->pack(0, t.pack_tiles, data.scratch.get());
       });
       const double theirs = onednn_seconds(shape, data, budget);
       const double work = x.work();

@@ -123,8 +123,8 @@ Value* Evaluator::to_register(Value* loaded, DType dtype) {
 // What hardware does not foresee: rows of a block are pieces far apart.
 void Evaluator::fetch_ahead(const kernel::Access& access, llvm::Type* element, Value* address) {
   const int64_t stride = access.strides.size() < 2 ? 0 : access.strides.end()[-2];
-  if (point_.ahead == 0 || stride == 0) return;
-  Value* later = builder_.CreateGEP(element, address, index(point_.ahead * stride));
+  if (!point_.ahead || stride == 0) return;
+  Value* later = builder_.CreateGEP(element, address, builder_.CreateMul(point_.ahead, index(stride)));
   builder_.CreateIntrinsic(llvm::Intrinsic::prefetch, {builder_.getPtrTy()},
                            {later, builder_.getInt32(0), builder_.getInt32(2), builder_.getInt32(1)});
 }

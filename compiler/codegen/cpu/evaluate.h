@@ -15,7 +15,7 @@ struct Point {
   llvm::Value* column = nullptr;   // i64, of the first lane
   llvm::Value* mask = nullptr;     // valid lanes, nullptr: all
   llvm::Value* product = nullptr;  // the accumulated element, in a region with a product
-  int64_t ahead = 0;               // the same columns that many rows on come soon, and are fetched early; 0: none
+  llvm::Value* ahead = nullptr;    // i64: the same columns that many rows on come soon, and are fetched early
 };
 
 class Evaluator {

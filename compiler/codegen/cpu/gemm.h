@@ -1,7 +1,8 @@
 // The generated f32 matrix product: C[m, n] = epilogue(sum over k of opA(A)[m, k] * opB(B)[k, n]), all row-major; or a
 // batch of them, C[batch, m, n].
 //
-// Every size is a compile-time constant. An output is one accumulator to which the products are added in ascending k
+// Sizes are parameters of the routine gmc_product (runtime/routines/product.h), which calls generated functions:
+// micro-kernels, packers, the epilogue. An output is one accumulator to which the products are added in ascending k
 // with one rounding per step (two where the target has no fused multiply-add), so the bits do not depend on the tiling,
 // on the operands' layout or on how tiles are shared among threads.
 //
@@ -17,7 +18,9 @@
 // one block of k at a time, right before they are used.
 #pragma once
 
+#include "compiler/codegen/leaf.h"
 #include "compiler/codegen/llvm_door.h"
+#include "compiler/codegen/target.h"
 
 #include <compare>
 #include <cstdint>
@@ -106,23 +109,44 @@ struct GemmEpilogueArgs {
   llvm::Value* row;            // i64: index of [batch, m]
   llvm::Value* column;         // i64: index of n of the first lane
   llvm::Value* mask;           // <lanes x i1>, valid lanes; nullptr: all
-  llvm::Value* buffers;        // of the kernel
+  llvm::Value* buffers;        // those of the epilogue
   llvm::Value* run;            // of the kernel
-  int64_t ahead = 0;           // rows to the block that follows after much arithmetic; 0: unknown
+  llvm::Value* ahead;          // i64: rows to the block that follows after much arithmetic; nullptr: unknown
 };
 using GemmEpilogue = std::function<void(const GemmEpilogueArgs&)>;
 
-// Positions in the kernel's `buffers`.
+// What the code of an epilogue depends on, besides the caller's part of it.
+struct GemmEpilogueForm {
+  bool transposed;  // of a swapped product
+  bool tail;        // there may be masked vectors
+  bool images;      // columns are those of several images
+};
+GemmEpilogueForm epilogue_form(const GemmShape&, const GemmTiling&, const Target&);
+void emit_gemm_epilogue(llvm::Module&, const std::string& symbol, const GemmEpilogueForm&, const Target&,
+                        const GemmEpilogue&);
+
+// Positions among a kernel's buffers.
 struct GemmOperands {
   int a = 0, b = 1;
-  int packed = -1;  // only where GemmTiling::pack_tiles
+  int packed = -1;    // only where GemmTiling::pack_tiles
+  int epilogue = -1;  // the first one of the epilogue
 };
 
-// Both define one function of the type execute::Kernel. The pack kernel fills `packed` and must be over before any
-// compute tile starts. Reads stay inside the operands to the last byte.
+// Fills `packed`, as a function of the type execute::Kernel over GemmTiling::pack_tiles, which must be over before any
+// tile of the product starts. Reads stay inside the operands to the last byte.
 void emit_gemm_pack(llvm::Module&, const std::string& symbol, const GemmShape&, const GemmTiling&, const Target&,
                     const GemmOperands&);
-void emit_gemm_compute(llvm::Module&, const std::string& symbol, const GemmShape&, const GemmTiling&, const Target&,
-                       const GemmOperands&, const GemmEpilogue&);
+// What it calls, void(ptr source, ptr packed, i64 first, i64 last): packs vectors [first, last) of one matrix of
+// columns; `packed` is the place of the first of them.
+Leaf column_packer(const GemmShape&, const GemmTiling&, const Target&);
+
+// What gmc_product is given as its parameters, in which functions stand by their number in the program.
+struct GemmProduct {
+  std::vector<int64_t> numbers;
+  std::vector<std::pair<size_t, std::string>> functions;  // which numbers are functions
+  std::vector<Leaf> leaves;                               // those of them that the product brings
+};
+GemmProduct gemm_product(const GemmShape&, const GemmTiling&, const Target&, const GemmOperands&,
+                         const std::string& epilogue);
 
 }  // namespace gmc::codegen

@@ -7,17 +7,15 @@
 
 namespace gmc::codegen {
 
-llvm::Function* emit_micro_kernel(llvm::Module& module, const MicroKernel& kernel, const Target& target) {
-  const std::string name = fmt::format("micro{}x{}{}{}.{}", kernel.rows, kernel.vectors, kernel.rows_adjoin ? "a" : "",
-                                       kernel.packed ? "p" : "", kernel.tail);
-  if (llvm::Function* known = module.getFunction(name)) return known;
+namespace {
+
+void emit_micro_kernel(llvm::Module& module, const std::string& name, const MicroKernel& kernel, const Target& target) {
   llvm::LLVMContext& c = module.getContext();
   llvm::IRBuilder<> b(c);
   llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
   auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, ptr, i64, b.getInt1Ty(), i64, i64, i64}, false);
-  auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module);
+  auto* f = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
   f->setDoesNotThrow();
-  f->addFnAttr(llvm::Attribute::NoInline);
   for (unsigned i : {0u, 1u, 2u}) f->addParamAttr(i, llvm::Attribute::NoAlias);
   llvm::Value *rows = f->getArg(0), *columns = f->getArg(1), *memory = f->getArg(2), *steps = f->getArg(3);
 
@@ -119,7 +117,15 @@ llvm::Function* emit_micro_kernel(llvm::Module& module, const MicroKernel& kerne
   b.SetInsertPoint(done);
   each_slot([&](size_t i, llvm::Value* slot) { b.CreateAlignedStore(sum[i], slot, aligned); });
   b.CreateRetVoid();
-  return f;
+}
+
+}  // namespace
+
+Leaf micro_kernel(const MicroKernel& kernel, const Target& target) {
+  const std::string name = fmt::format("gmc_micro{}x{}{}{}_{}", kernel.rows, kernel.vectors,
+                                       kernel.rows_adjoin ? "a" : "", kernel.packed ? "p" : "", kernel.tail);
+  return {name, "micro",
+          [name, kernel, target](llvm::Module& module) { emit_micro_kernel(module, name, kernel, target); }};
 }
 
 }  // namespace gmc::codegen

@@ -58,18 +58,18 @@ struct VectorCopy {
   }
 };
 
-}  // namespace
+llvm::FunctionType* packer_type(llvm::LLVMContext& c) {
+  llvm::Type *ptr = llvm::PointerType::get(c, 0), *i64 = llvm::Type::getInt64Ty(c);
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(c), {ptr, ptr, i64, i64}, false);
+}
 
-llvm::Function* emit_column_packer(llvm::Module& module, const GemmShape& shape, const GemmTiling& tiling,
-                                   const Target& target) {
+void emit_column_packer(llvm::Module& module, const std::string& name, const GemmShape& shape, const GemmTiling& tiling,
+                        const Target& target) {
   const int64_t lanes = target.lanes, whole = tiling.columns / lanes, tail = tiling.columns % lanes;
   const GemmStrides from = column_strides(shape, tiling);
-  const std::string name = fmt::format("columns{}x{}.{}.{}", shape.k, tiling.columns, from.k, from.outer);
-  if (llvm::Function* known = module.getFunction(name)) return known;
   llvm::IRBuilder<> b(module.getContext());
-  llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
-  auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64}, false);
-  auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module);
+  // A kernel that packs may have named it already.
+  auto* f = llvm::cast<llvm::Function>(module.getOrInsertFunction(name, packer_type(b.getContext())).getCallee());
   f->setDoesNotThrow();
   for (unsigned i : {0u, 1u}) f->addParamAttr(i, llvm::Attribute::NoAlias);
   b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", f));
@@ -88,7 +88,15 @@ llvm::Function* emit_column_packer(llvm::Module& module, const GemmShape& shape,
   if (whole) copy_vectors(first, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, limit), lanes);
   if (tail) copy_vectors(b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, limit), last, tail);
   b.CreateRetVoid();
-  return f;
+}
+
+}  // namespace
+
+Leaf column_packer(const GemmShape& shape, const GemmTiling& tiling, const Target& target) {
+  const GemmStrides from = column_strides(shape, tiling);
+  std::string name = fmt::format("gmc_columns{}x{}_{}_{}", shape.k, tiling.columns, from.k, from.outer);
+  std::replace(name.begin(), name.end(), '-', 'm');  // assemblers know no such symbols
+  return {name, "columns", [=](llvm::Module& module) { emit_column_packer(module, name, shape, tiling, target); }};
 }
 
 void emit_gemm_pack(llvm::Module& module, const std::string& symbol, const GemmShape& shape, const GemmTiling& tiling,
@@ -96,7 +104,9 @@ void emit_gemm_pack(llvm::Module& module, const std::string& symbol, const GemmS
   if (!tiling.pack_tiles) fail("product {} x {} x {} is not packed: it has no pack kernel", shape.m, shape.n, shape.k);
   const Split vectors = pack_split(shape, tiling, target);
   const int64_t each = vectors.total / tiling.packings;
-  llvm::Function* pack = emit_column_packer(module, shape, tiling, target);
+  llvm::FunctionCallee pack =
+      module.getOrInsertFunction(column_packer(shape, tiling, target).symbol, packer_type(module.getContext()));
+  llvm::cast<llvm::Function>(pack.getCallee())->setDSOLocal(true);
   llvm::Function* f = make_kernel(module, symbol);
   llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", f));
   const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };

@@ -66,12 +66,6 @@ llvm::Value* float_at(llvm::IRBuilder<>&, llvm::Value* p, int64_t offset);
 // A constant <lanes x i1> whose first `count` lanes are set.
 llvm::Value* first_lanes(llvm::IRBuilder<>&, int64_t lanes, int64_t count);
 
-// Packers and micro-kernels are named after all that their code depends on: products in one module share them.
-
-// void(ptr source, ptr packed, i64 first, i64 last): packs vectors [first, last) of one matrix of columns; `packed` is
-// the place of the first of them.
-llvm::Function* emit_column_packer(llvm::Module&, const GemmShape&, const GemmTiling&, const Target&);
-
 // How vectors of unfolded columns are packed.
 enum class Unfolding {
   pieces,      // a vector's columns lie next to each other (or every second) in one or a few pieces
@@ -84,9 +78,10 @@ struct UnfoldedColumns {
   int64_t piece;               // columns of a piece
   std::vector<GemmAxis> k, n;  // without axes of extent 1; the last of k is one unit
 };
-// void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64 end): packs vectors [first, last) over steps [k, end),
-// which are whole units.
-llvm::Function* emit_unfolded_packer(llvm::Module&, const GemmShape&, const GemmTiling&, const Target&);
+// Its packer is void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64 end, i64 stride, i64 whole): packs vectors
+// [first, last), of which those below `whole` have all lanes, over steps [k, end), which are whole units, to places
+// `stride` floats apart.
+Leaf unfolded_packer(const GemmShape&, const GemmTiling&, const Target&);
 
 using EmitBody = std::function<void(llvm::Value* i)>;
 // for (i = begin; i < end; i += step) body(i)
@@ -108,6 +103,6 @@ struct MicroKernel {
   bool packed;   // steps of k lie next to each other and column_stride is from vector to vector; or the other way round
   int64_t tail;  // lanes to read of the last vector, 0: all
 };
-llvm::Function* emit_micro_kernel(llvm::Module&, const MicroKernel&, const Target&);
+Leaf micro_kernel(const MicroKernel&, const Target&);
 
 }  // namespace gmc::codegen

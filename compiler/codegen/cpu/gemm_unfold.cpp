@@ -169,41 +169,49 @@ UnfoldedColumns::UnfoldedColumns(const GemmUnfolded& u, int64_t lanes)
   if ((step.stride == 1 || step.stride == 2) && step.extent >= 4) how = Unfolding::transposed;
 }
 
-llvm::Function* emit_unfolded_packer(llvm::Module& module, const GemmShape& shape, const GemmTiling& tiling,
-                                     const Target& target) {
-  const int64_t lanes = target.lanes, whole = tiling.columns / lanes, tail = tiling.columns % lanes;
-  const GemmLayout layout(shape, tiling, target);
-  const UnfoldedColumns columns(*shape.unfolded, lanes);
-  std::string name = fmt::format("unfolded{}.{}", tiling.columns, layout.packed_k);
-  for (const auto* axes : {&columns.k, &columns.n}) {
-    name += axes == &columns.k ? ".k" : ".n";
-    for (const GemmAxis& axis : *axes) name += fmt::format(".{}.{}", axis.extent, axis.stride);
-  }
-  if (llvm::Function* known = module.getFunction(name)) return known;
+namespace {
+
+void emit_unfolded_packer(llvm::Module& module, const std::string& name, const UnfoldedColumns& columns, int64_t tail,
+                          int64_t lanes) {
   llvm::IRBuilder<> b(module.getContext());
   llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
-  auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64, i64, i64}, false);
-  auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module);
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64, i64, i64, i64, i64}, false);
+  auto* f = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
   f->setDoesNotThrow();
   for (unsigned i : {0u, 1u}) f->addParamAttr(i, llvm::Attribute::NoAlias);
   b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", f));
-  const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };
-  llvm::Value *first = f->getArg(2), *last = f->getArg(3);
-  llvm::Value* first_run = b.CreateUDiv(f->getArg(4), constant(layout.k_unit));
-  llvm::Value* last_run = b.CreateUDiv(f->getArg(5), constant(layout.k_unit));
+  llvm::Value *first = f->getArg(2), *last = f->getArg(3), *stride = f->getArg(6), *whole = f->getArg(7);
+  llvm::Value* unit = b.getInt64(static_cast<uint64_t>(columns.k.back().extent));
+  llvm::Value *first_run = b.CreateUDiv(f->getArg(4), unit), *last_run = b.CreateUDiv(f->getArg(5), unit);
   UnfoldedCopy copy(b, columns, lanes);
   const auto copy_vectors = [&](llvm::Value* begin, llvm::Value* end, int64_t valid) {
     emit_loop(b, begin, end, 1, [&](llvm::Value* v) {
-      llvm::Value* to =
-          float_at(b, f->getArg(1), b.CreateNSWMul(b.CreateNSWSub(v, first), constant(lanes * layout.packed_k)));
+      llvm::Value* to = float_at(b, f->getArg(1), b.CreateNSWMul(b.CreateNSWSub(v, first), stride));
       copy.vector(f->getArg(0), to, v, valid, first_run, last_run);
     });
   };
-  llvm::Value* limit = constant(whole);
-  if (whole) copy_vectors(first, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, limit), lanes);
-  if (tail) copy_vectors(b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, limit), last, tail);
+  copy_vectors(first, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, whole), lanes);
+  if (tail) copy_vectors(b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, whole), last, tail);
   b.CreateRetVoid();
-  return f;
+}
+
+}  // namespace
+
+Leaf unfolded_packer(const GemmShape& shape, const GemmTiling& tiling, const Target& target) {
+  const int64_t tail = tiling.columns % target.lanes;
+  UnfoldedColumns columns(*shape.unfolded, target.lanes);
+  // How far the outermost axes go is the caller's business.
+  if (columns.k.size() > 1) columns.k.front().extent = 0;
+  columns.n.front().extent = 0;
+  std::string name = fmt::format("gmc_unfolded{}_{}_{}", static_cast<int>(columns.how), columns.piece, tail);
+  for (const auto* axes : {&columns.k, &columns.n}) {
+    name += axes == &columns.k ? "_k" : "_n";
+    for (const GemmAxis& axis : *axes) name += fmt::format("_{}_{}", axis.extent, axis.stride);
+  }
+  std::replace(name.begin(), name.end(), '-', 'm');  // assemblers know no such symbols
+  return {name, "unfolded", [=, lanes = int64_t{target.lanes}](llvm::Module& module) {
+            emit_unfolded_packer(module, name, columns, tail, lanes);
+          }};
 }
 
 }  // namespace gmc::codegen
