@@ -41,17 +41,17 @@ bool has_far_guards(const Region& region, const Target& target) {
   return false;
 }
 
-// The smallest number of the same kind.
-int64_t representative(int64_t columns, int64_t lanes) {
-  if (columns < lanes) return columns;
-  return columns % lanes == 0 ? 4 * lanes : 4 * lanes + 1;
+// A number of the same kind, which is known where that is.
+int64_t representative(int64_t columns, const Target& target) {
+  if (knows_columns(columns, target)) return columns;
+  return columns % target.lanes == 0 ? 16 * target.lanes : 16 * target.lanes + 1;
 }
 
 void generalise(Region& region, const Target& target) {
   const int64_t lanes = target.lanes, columns = kernel::columns_of(region);
   if (region.extents.size() > 1) region.extents[0] = std::min<int64_t>(region.extents[0], 2);
   region.tile_rows = 1;
-  region.extents.back() = representative(columns, lanes);
+  region.extents.back() = representative(columns, target);
   if (region.tile_columns >= columns)
     region.tile_columns = std::max<int64_t>(1, region.extents.back());
   else if (columns >= lanes)
@@ -64,6 +64,10 @@ void generalise_epilogue(Region& region) {
 }
 
 }  // namespace
+
+bool knows_columns(int64_t columns, const Target& target) {
+  return columns <= target.lanes || (columns % target.lanes != 0 && columns <= 8 * target.lanes);
+}
 
 bool fits_32_bits(const kernel::Guard& guard, const Shape& extents, const Target& target) {
   int64_t reach = std::abs(guard.at.base) + guard.extent;

@@ -28,10 +28,14 @@ struct Part {
 };
 
 // Regions that differ in the numbers of their parameters, or in nothing but how many rows and columns there are and how
-// they are cut, give the same kernel. It stands for them with small sizes of their kind: a single row or several; fewer
-// columns than lanes, whole vectors or not; all columns in a tile or some. What follows a product is told its outputs,
-// so no number of columns but 1 matters.
+// they are cut, give the same kernel. It stands for them with sizes of their kind: a single row or several; whole
+// vectors of columns or not; all columns in a tile or some. What follows a product is told its outputs, so no number of
+// columns but 1 matters.
 Part part_of(const kernel::Kernel&, const kernel::Region&, const Target&);
+
+// Whether the code of a region without product is for this number of columns only: no more than a vector, or few with a
+// rest, whose mask and guards are then constants.
+bool knows_columns(int64_t columns, const Target&);
 
 // Whether the condition can be computed in 32 bits in a region of these extents. All of them can where a kernel stands
 // for other sizes.

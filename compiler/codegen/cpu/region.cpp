@@ -28,7 +28,8 @@ public:
     scratch_ = function_->getArg(3);
     sizes_ = emit_buffer(builder_, buffers, 0);
     rows_ = size_of_slot(SizeSlot::rows);
-    columns_ = size_of_slot(SizeSlot::columns);
+    const int64_t width = kernel::columns_of(region_);
+    columns_ = knows_columns(width, target) ? constant(width) : size_of_slot(SizeSlot::columns);
     evaluate_.emplace(builder_, builder_, target, kernel, region_, buffers, function_->getArg(4));
   }
 
@@ -51,6 +52,10 @@ public:
         column_begin_ = builder_.CreateMul(builder_.CreateURem(tile, column_blocks), tile_columns);
         column_end_ = minimum(builder_.CreateAdd(column_begin_, tile_columns), columns_);
       }
+      // The same for all rows.
+      Value* count = builder_.CreateSub(column_end_, column_begin_);
+      whole_end_ = builder_.CreateAdd(column_begin_, builder_.CreateAnd(count, constant(-target_.lanes)));
+      if (has_rest()) rest_mask_ = evaluate_->first_lanes(builder_.CreateSub(column_end_, whole_end_));
       start_folds();
       loop(row_begin_, row_end, 1, [&](Value* row) { emit_row(row); });
       finish_folds();
@@ -158,17 +163,26 @@ private:
     return d == DType::boolean ? builder_.CreateICmpNE(v, null) : v;
   }
 
+  // Whether rows may end with a part of a vector.
+  bool has_rest() const {
+    return kernel::columns_of(region_) % target_.lanes != 0 || region_.tile_columns % target_.lanes != 0;
+  }
+
   // The columns of the tile, a full vector at a time and then what is left under a mask.
   void columns(const std::function<void(Value* column, Value* mask)>& body) {
     const int64_t width = kernel::columns_of(region_), lanes = target_.lanes;
-    Value* count = builder_.CreateSub(column_end_, column_begin_);
-    Value* whole = builder_.CreateAdd(column_begin_, builder_.CreateAnd(count, constant(-lanes)));
-    if (width >= lanes) loop(column_begin_, whole, lanes, [&](Value* column) { body(column, nullptr); });
-    if (width % lanes == 0 && region_.tile_columns % lanes == 0) return;
+    const bool one_block = region_.tile_columns >= width;
+    if (one_block && width < 2 * lanes && knows_columns(width, target_)) {
+      if (width >= lanes) body(column_begin_, nullptr);
+    } else if (width >= lanes) {
+      loop(column_begin_, whole_end_, lanes, [&](Value* column) { body(column, nullptr); });
+    }
+    if (!has_rest()) return;
+    if (one_block && width % lanes != 0) return body(whole_end_, rest_mask_);  // each row has a rest
     llvm::BasicBlock *rest = block("rest"), *after = block("after");
-    builder_.CreateCondBr(builder_.CreateICmpULT(whole, column_end_), rest, after);
+    builder_.CreateCondBr(builder_.CreateICmpULT(whole_end_, column_end_), rest, after);
     builder_.SetInsertPoint(rest);
-    body(whole, evaluate_->first_lanes(builder_.CreateSub(column_end_, whole)));
+    body(whole_end_, rest_mask_);
     builder_.CreateBr(after);
     builder_.SetInsertPoint(after);
   }
@@ -282,6 +296,7 @@ private:
   std::optional<Evaluator> evaluate_;
   Value *scratch_ = nullptr, *sizes_ = nullptr, *rows_ = nullptr, *columns_ = nullptr, *saved_bytes_ = nullptr;
   Value *row_block_ = nullptr, *row_begin_ = nullptr, *column_begin_ = nullptr, *column_end_ = nullptr;
+  Value *whole_end_ = nullptr, *rest_mask_ = nullptr;  // of the columns that are whole vectors; of what follows them
   std::map<int, Value*> row_folds_;
 };
 
