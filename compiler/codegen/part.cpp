@@ -54,7 +54,7 @@ void generalise(Region& region, const Target& target) {
   region.extents.back() = representative(columns, target);
   if (region.tile_columns >= columns)
     region.tile_columns = std::max<int64_t>(1, region.extents.back());
-  else if (columns >= lanes)
+  else if (!knows_columns(columns, target))
     region.tile_columns = region.tile_columns % lanes == 0 ? lanes : lanes + 1;
 }
 

@@ -131,6 +131,28 @@ TEST_F(TinyVae, a_corrupted_kernel_is_noticed) {
   }
 }
 
+// Entries are lowered and code is generated on several threads: nothing of it shows.
+TEST_F(TinyVae, threads_that_compile_change_no_byte) {
+  const package::Source source = package::source_of(program_, "vae-mlp");
+  ASSERT_GT(source.entries.size(), 1u);
+  const auto compiled = [&](int jobs) {
+    package::Options options = options_of("greedy");
+    options.jobs = jobs;
+    return package::compile(source, options);
+  };
+  const package::Compiled one = compiled(1);
+  for (int jobs : {2, 5}) {
+    const package::Compiled several = compiled(jobs);
+    EXPECT_TRUE(one.package == several.package) << jobs;
+    EXPECT_EQ(one.functions, several.functions);
+    ASSERT_EQ(one.objects.size(), several.objects.size());
+    for (size_t i = 0; i < one.objects.size(); ++i) {
+      EXPECT_EQ(one.objects[i].name, several.objects[i].name);
+      EXPECT_TRUE(one.objects[i].bytes == several.objects[i].bytes) << i;
+    }
+  }
+}
+
 TEST_F(TinyVae, no_mapping_is_writable_and_executable) {
   package::Session session(compile("greedy"), {2, false});
   session.set_state(state_, true);

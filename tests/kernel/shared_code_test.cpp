@@ -80,6 +80,31 @@ TEST(SharedCode, SideBySideOrAloneIsOneFunction) {
   EXPECT_EQ(y, std::vector<float>(64, 2));
 }
 
+// Strips narrower than a vector, of few columns and of many: every tile writes its own and nothing else.
+TEST(SharedCode, StripsNarrowerThanAVectorStayApart) {
+  const codegen::Target target = codegen::host_target();
+  for (int columns : {target.lanes, target.lanes + 1, 16 * target.lanes, 16 * target.lanes + 3}) {
+    Kernel k = adding("strips", 1, columns);
+    k.phases[0].regions[0].tile_columns = 3;
+    const codegen::Code code = codegen::compile_kernels({&k}, target, 1, false);
+    package::Jit jit;
+    jit.add(code.objects.at(0).bytes, "strips");
+    codegen::TileFunction f = code.kernels[0].functions.at(0);
+    const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(f.symbol));
+    ASSERT_EQ(f.tiles, (columns + 2) / 3);
+    std::vector<float> x(static_cast<size_t>(columns), 1), y(static_cast<size_t>(columns));
+    std::vector<void*> buffers;
+    for (codegen::Argument& a : f.arguments)
+      buffers.push_back(a.parameter < 0    ? static_cast<void*>(a.numbers.data())
+                        : a.parameter == 0 ? x.data()
+                                           : y.data());
+    const execute::RunParameters parameters{0, 0};
+    run(buffers.data(), 1, 2, nullptr, &parameters);
+    for (int i = 0; i < columns; ++i)
+      EXPECT_EQ(y[static_cast<size_t>(i)], i >= 3 && i < 6 ? 2 : 0) << columns << ' ' << i;
+  }
+}
+
 TEST(SharedCode, ThreadsThatCompileChangeNothing) {
   std::vector<Kernel> kernels;
   for (int i = 0; i < 40; ++i) kernels.push_back(adding(fmt::format("k{}", i), i, 64 + i % 7));

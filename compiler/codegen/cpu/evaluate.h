@@ -46,7 +46,6 @@ public:
   // The lane numbers that are below `count` (i64), as a mask.
   llvm::Value* first_lanes(llvm::Value* count);
   kernel::Span span(int instruction) const { return spans_[static_cast<size_t>(instruction)]; }
-  const std::vector<kernel::Span>& spans() const { return spans_; }
 
 private:
   llvm::Value* offset(const kernel::Access&, bool with_column);
