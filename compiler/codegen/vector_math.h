@@ -76,7 +76,7 @@ public:
 
   // Random streams, as runtime/execute/random.h defines them.
   // `run` points to an execute::RunParameters {u64 seed, u64 step}: loads both, returns execute::stream_key as i64.
-  llvm::Value* stream_key(llvm::Value* run, uint64_t stream);
+  llvm::Value* stream_key(llvm::Value* run, llvm::Value* stream);
   // The words of elements first .. first + lanes - 1 (any first), <lanes x i32>. `key`, `first` and `loop` are i64; no
   // loop means 0. Each block of four words is computed once.
   llvm::Value* philox_words(llvm::Value* key, llvm::Value* first, llvm::Value* loop = nullptr);

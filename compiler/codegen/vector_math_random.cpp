@@ -25,7 +25,7 @@ Value* window(llvm::IRBuilder<>& b, Value* first, Value* second, int begin, int 
 
 }  // namespace
 
-Value* VectorMath::stream_key(Value* run, uint64_t stream) {
+Value* VectorMath::stream_key(Value* run, Value* stream) {
   auto field = [&](unsigned index) {
     Value* address = b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), run, index);
     return b_.CreateAlignedLoad(b_.getInt64Ty(), address, llvm::Align(8));
@@ -37,7 +37,8 @@ Value* VectorMath::stream_key(Value* run, uint64_t stream) {
     z = b_.CreateMul(fold_down(z, 27), b_.getInt64(0x94d049bb133111ebu));
     return fold_down(z, 31);
   };
-  Value* seeded = mix(b_.CreateAdd(field(0), b_.getInt64(golden * (stream + 1))));
+  Value* streams = b_.CreateMul(b_.CreateAdd(stream, b_.getInt64(1)), b_.getInt64(golden));
+  Value* seeded = mix(b_.CreateAdd(field(0), streams));
   Value* steps = b_.CreateMul(b_.CreateAdd(field(1), b_.getInt64(1)), b_.getInt64(golden));
   return mix(b_.CreateAdd(seeded, steps));
 }

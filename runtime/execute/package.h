@@ -10,7 +10,7 @@
 namespace gmc::execute {
 
 inline constexpr uint32_t package_magic = 0x31584d47;  // "GMX1"
-inline constexpr uint32_t package_version = 3;
+inline constexpr uint32_t package_version = 4;
 inline constexpr uint32_t max_rank = 8;
 inline constexpr uint32_t none = 0xffffffffu;
 

@@ -9,14 +9,21 @@ namespace {
 
 using Micro = void(const float* rows, const float* columns, float* accumulators, int64_t steps, bool first,
                    int64_t row_stride, int64_t column_stride, int64_t acc_stride);
-using PackTile = void(const float* source, float* packed, int64_t first, int64_t last);
+using PackColumns = void(const float* source, float* packed, int64_t first, int64_t last, int64_t k, int64_t whole,
+                         int64_t stride);
 using PackPanel = void(const float* source, float* packed, int64_t first, int64_t last, int64_t k, int64_t end,
-                       int64_t stride, int64_t whole);
+                       int64_t stride, int64_t whole, const int64_t* axes);
 using Epilogue = void(const float* accumulators, int64_t stride, int64_t row, int64_t rows, int64_t column,
                       int64_t columns, void* const* buffers, const execute::RunParameters*, int64_t image,
                       int64_t image_rows, int64_t ahead);
 
 int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
+int64_t greatest(int64_t x, int64_t y) { return x > y ? x : y; }
+
+template <class F>
+F* function(const execute::RunParameters& run, int64_t i) {
+  return i < 0 ? nullptr : reinterpret_cast<F*>(reinterpret_cast<void (*)()>(run.functions[i]));
+}
 
 class Tiles {
 public:
@@ -24,10 +31,10 @@ public:
       : p_(p), buffers_(buffers + p.epilogue_buffer), run_(run), scratch_(static_cast<float*>(scratch)),
         rows_(static_cast<const float*>(buffers[p.rows_buffer]) + p.rows_base),
         columns_(static_cast<const float*>(buffers[p.columns_buffer]) + p.columns_base),
-        pack_tile_(function<PackTile>(p.pack_tile)), pack_panel_(function<PackPanel>(p.pack_panel)),
-        epilogue_(function<Epilogue>(p.epilogue)) {
+        pack_tile_(function<PackColumns>(*run, p.pack_tile)), pack_panel_(function<PackPanel>(*run, p.pack_panel)),
+        epilogue_(function<Epilogue>(*run, p.epilogue)) {
     for (int v = 0; v < 3; ++v)
-      for (int r = 0; r < 2; ++r) micro_[v][r] = function<Micro>(p.micro[v][r]);
+      for (int r = 0; r < 2; ++r) micro_[v][r] = function<Micro>(*run, p.micro[v][r]);
   }
 
   void tile(int64_t i) {
@@ -39,11 +46,6 @@ public:
   }
 
 private:
-  template <class F>
-  F* function(int64_t i) const {
-    return i < 0 ? nullptr : reinterpret_cast<F*>(reinterpret_cast<void (*)()>(run_->functions[i]));
-  }
-
   // A tile of one product.
   void block(int64_t tile, int64_t batch) {
     // Neighbouring tiles share their columns.
@@ -83,7 +85,9 @@ private:
     column_operand_ = columns_ + (p_.packing ? packing * p_.packing : columns);
     if (!pack_tile_) return;
     float* own = scratch_ + p_.packed_offset;
-    if (packing != known_) pack_tile_(column_operand_, own, tile_v_, p_.vectors.start(last_panel));
+    if (packing != known_)
+      pack_tile_(column_operand_, own, tile_v_, p_.vectors.start(last_panel), p_.k, p_.width / p_.lanes,
+                 p_.packer_stride);
     known_ = packing;
     column_operand_ = own;
   }
@@ -101,7 +105,8 @@ private:
     const float* column_at = column_operand_;
     if (pack_panel_) {
       float* own = scratch_ + p_.packed_offset;
-      pack_panel_(column_operand_, own, v, v + width, k_, k_ + steps_, p_.micro_column_stride, p_.width / p_.lanes);
+      pack_panel_(column_operand_, own, v, v + width, k_, k_ + steps_, p_.micro_column_stride, p_.width / p_.lanes,
+                  reinterpret_cast<const int64_t*>(&p_) + p_.panel_axes);
       column_at = own;
     } else if (p_.packed) {
       column_at += (pack_tile_ ? v - tile_v_ : v) * p_.lanes * p_.k + k_ * p_.lanes;
@@ -135,7 +140,7 @@ private:
   float* scratch_;
   const float *rows_, *columns_;
   Micro* micro_[3][2];
-  PackTile* pack_tile_;
+  PackColumns* pack_tile_;
   PackPanel* pack_panel_;
   Epilogue* epilogue_;
   int64_t known_ = -1;  // which matrix of columns lies packed in scratch memory
@@ -145,6 +150,21 @@ private:
   int64_t k_ = 0, steps_ = 0;
   bool first_ = false, last_ = false;
 };
+
+// Vectors [first, last) of all matrices' together.
+void pack(const Packing& p, void* const* buffers, int64_t first, int64_t last, const execute::RunParameters& run) {
+  const auto* source = static_cast<const float*>(buffers[p.source_buffer]) + p.source_base;
+  auto* packed = static_cast<float*>(buffers[p.packed_buffer]);
+  auto* packer = function<PackColumns>(run, p.pack);
+  for (int64_t matrix = first / p.vectors; matrix * p.vectors < last; ++matrix) {
+    int64_t from = 0, rest = matrix;
+    for (int64_t d = p.axis_count; d-- > 0; rest /= p.axes[d].extent)
+      from += (d ? rest % p.axes[d].extent : rest) * p.axes[d].stride;
+    const int64_t before = matrix * p.vectors, begin = greatest(first - before, 0);
+    packer(source + from, packed + (before + begin) * p.lanes * p.k, begin, least(last - before, p.vectors), p.k,
+           p.whole, p.stride);
+  }
+}
 
 }  // namespace
 }  // namespace gmc::routines
@@ -156,4 +176,11 @@ extern "C" void gmc_product(void* const* buffers, uint64_t begin, uint64_t end, 
                             const gmc::execute::RunParameters* run) {
   Tiles tiles(*static_cast<const Product*>(buffers[0]), buffers, scratch, run);
   for (uint64_t i = begin; i < end; ++i) tiles.tile(static_cast<int64_t>(i));
+}
+
+// Parameters: Packing. Then what its numbers of buffers say.
+extern "C" void gmc_pack(void* const* buffers, uint64_t begin, uint64_t end, void*,
+                         const gmc::execute::RunParameters* run) {
+  const Packing& p = *static_cast<const Packing*>(buffers[0]);
+  pack(p, buffers, p.tiles.start(static_cast<int64_t>(begin)), p.tiles.start(static_cast<int64_t>(end)), *run);
 }

@@ -1,5 +1,5 @@
-// The parameters of gmc_product: a matrix product, or a batch of them, that generated functions compute block by block
-// (compiler/codegen/cpu/gemm.h says what for).
+// The parameters of gmc_product and gmc_pack: a matrix product, or a batch of them, that generated functions compute
+// block by block, and what packs its columns before (compiler/codegen/cpu/gemm.h says what for).
 #pragma once
 
 #include <stdint.h>
@@ -34,6 +34,8 @@ struct Product {
   int64_t height;                      // rows of the output that one product has
   int64_t width;                       // columns of the tiling, all that are valid
   int64_t row_outer, row_k, column_k;  // strides of the operands where they are not packed or copied
+  int64_t packer_stride;               // of the columns, for pack_tile
+  int64_t panel_axes;                  // where among these numbers those stand that pack_panel reads: behind `axes`
   int64_t micro_row_stride, micro_column_stride;
   int64_t packed, swapped;               // whether columns are packed, the transpose of the output is computed
   int64_t acc_stride;                    // floats; 0: scratch holds one block of accumulators, not a tile's
@@ -44,6 +46,21 @@ struct Product {
   int64_t ahead;                         // rows to the block that follows
   int64_t axis_count;
   ProductAxis axes[8];
+};
+
+// All columns, before any tile of the product.
+struct Packing {
+  int64_t pack;  // the function, by number
+  int64_t source_buffer, packed_buffer, source_base;
+  Cut tiles;        // of vectors of columns
+  int64_t vectors;  // of one matrix
+  int64_t lanes, k;
+  int64_t whole;   // vectors of a matrix that have all lanes
+  int64_t stride;  // from step to step of k where columns lie next to each other, from column to column otherwise
+  int64_t axis_count;
+  struct {
+    int64_t extent, stride;
+  } axes[8];  // from matrix to matrix
 };
 
 }  // namespace gmc::routines

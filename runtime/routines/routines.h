@@ -19,5 +19,5 @@ Routine* find_routine(const char* symbol);
 
 }  // namespace gmc::routines
 
-extern "C" gmc::routines::Routine gmc_cholesky, gmc_cumulate, gmc_linear_scan, gmc_lu, gmc_product, gmc_qr, gmc_scatter,
-    gmc_side_by_side, gmc_sort, gmc_triangular_solve;
+extern "C" gmc::routines::Routine gmc_cholesky, gmc_cumulate, gmc_linear_scan, gmc_lu, gmc_pack, gmc_product, gmc_qr,
+    gmc_scatter, gmc_side_by_side, gmc_sort, gmc_triangular_solve;

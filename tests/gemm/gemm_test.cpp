@@ -159,14 +159,11 @@ TEST(Gemm, sizes_below_one_are_refused) {
   }
 }
 
-TEST(Gemm, an_unpacked_product_has_no_pack_kernel) {
+TEST(Gemm, an_unpacked_product_has_no_packing) {
   const Target target = host_target();
   const GemmShape s = dense_gemm(4, 32, 4, false, false);
   const GemmTiling t = tile_gemm(s, target, {false, false, 4, 1, 4, 1, 1});
-  llvm::LLVMContext context;
-  auto machine = make_target_machine(target);
-  auto module = make_module(context, "product", *machine);
-  EXPECT_THROW(emit_gemm_pack(*module, "pack", s, t, target, {0, 1, 2}), Error);
+  EXPECT_THROW(gemm_packing(s, t, target, {1, 2, 3, 1}), Error);
 }
 
 }  // namespace

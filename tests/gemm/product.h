@@ -85,7 +85,7 @@ inline RunnableProduct compile_product(const GemmShape& shape, const GemmTiling&
   auto module = make_module(context, "product", *machine);
   const ProductAlone product = emit_alone(*module, shape, tiling, target, epilogue);
   optimise(*module, *machine);
-  return RunnableProduct(product, emit_object(*module, *machine), tiling.pack_tiles > 0);
+  return RunnableProduct(product, emit_object(*module, *machine));
 }
 
 // How the tiles of a phase are handed out.

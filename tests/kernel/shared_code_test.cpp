@@ -4,6 +4,7 @@
 #include "compiler/kernel/kernel.h"
 #include "compiler/package/jit.h"
 #include "runtime/execute/package.h"
+#include "runtime/execute/random.h"
 #include "runtime/routines/routines.h"
 
 #include <fmt/format.h>
@@ -80,6 +81,54 @@ TEST(SharedCode, SideBySideOrAloneIsOneFunction) {
   EXPECT_EQ(y, std::vector<float>(64, 2));
 }
 
+// What regions of one kind differ in are numbers: bases, strides, guards, constants, streams of draws.
+TEST(SharedCode, NumbersAreNotCode) {
+  const auto padded = [](int rows, int channels, int columns, double added, int stream) {
+    const int from = rows * channels * columns, row = columns + 8, to = (rows + 2) * channels * row;
+    return parse(
+        fmt::format("kernel pad\nparam 0 in f32 {0} x\nparam 1 out f32 {1} y\nphase\nregion extents "
+                    "[{2},{3},{4}] tile [{5},{4}]\n%0 = load 0 {{{6} [{7},{8},1]}} within {9} {{-1 [0,1,0]}} "
+                    "within {8} {{-4 [0,0,1]}} else 0\n%1 = constant {10}\n%2 = add %0 %1\n%3 = random uniform "
+                    "{11} {{0 [{12},{4},1]}}\n%4 = add %2 %3\nstore 1 {{0 [{12},{4},1]}} %4\n",
+                    from, to, channels, rows + 2, row, 2 + rows, -columns - 4, rows * columns, columns, rows, added,
+                    stream, (rows + 2) * row));
+  };
+  const int64_t lanes = codegen::host_target().lanes;
+  const int wide = static_cast<int>(16 * lanes);
+  const Kernel a = padded(3, 5, wide, 0.25, 7), b = padded(4, 2, 2 * wide, 3, 8);
+  const codegen::Code code = codegen::compile_kernels({&a, &b}, codegen::host_target(), 1, false);
+  EXPECT_EQ(code.kernels[0].functions.at(0).symbol, code.kernels[1].functions.at(0).symbol);
+
+  package::Jit jit;
+  jit.add(code.objects.at(0).bytes, "padded");
+  const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(code.kernels[0].functions.at(0).symbol));
+  const auto expect = [&](const codegen::TileFunction& function, int rows, int channels, int columns, float added,
+                          uint64_t stream) {
+    codegen::TileFunction f = function;
+    const int height = rows + 2, width = columns + 8;
+    std::vector<float> x(static_cast<size_t>(rows * channels * columns)),
+        y(static_cast<size_t>(height * channels * width));
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i);
+    std::vector<void*> buffers;
+    for (codegen::Argument& argument : f.arguments)
+      buffers.push_back(argument.parameter < 0    ? static_cast<void*>(argument.numbers.data())
+                        : argument.parameter == 0 ? x.data()
+                                                  : y.data());
+    const execute::RunParameters parameters{11, 2};
+    run(buffers.data(), 0, static_cast<uint64_t>(f.tiles), nullptr, &parameters);
+    const uint64_t key = execute::stream_key(11, stream, 2);
+    for (int i = 0; i < static_cast<int>(y.size()); ++i) {
+      const int c = i / (height * width), r = i / width % height - 1, column = i % width - 4;
+      const bool inside = r >= 0 && r < rows && column >= 0 && column < columns;
+      const float from = inside ? x[static_cast<size_t>((c * rows + r) * columns + column)] : 0;
+      const auto drawn = static_cast<float>(execute::uniform_of(execute::random_word(key, static_cast<uint64_t>(i))));
+      ASSERT_EQ(y[static_cast<size_t>(i)], from + added + drawn) << i;
+    }
+  };
+  expect(code.kernels[0].functions[0], 3, 5, wide, 0.25f, 7);
+  expect(code.kernels[1].functions[0], 4, 2, 2 * wide, 3, 8);
+}
+
 // Strips narrower than a vector, of few columns and of many: every tile writes its own and nothing else.
 TEST(SharedCode, StripsNarrowerThanAVectorStayApart) {
   const codegen::Target target = codegen::host_target();
@@ -107,7 +156,7 @@ TEST(SharedCode, StripsNarrowerThanAVectorStayApart) {
 
 TEST(SharedCode, ThreadsThatCompileChangeNothing) {
   std::vector<Kernel> kernels;
-  for (int i = 0; i < 40; ++i) kernels.push_back(adding(fmt::format("k{}", i), i, 64 + i % 7));
+  for (int i = 0; i < 40; ++i) kernels.push_back(adding(fmt::format("k{}", i), i, 1 + i));
   std::vector<const Kernel*> all;
   for (const Kernel& k : kernels) all.push_back(&k);
   const codegen::Code one = codegen::compile_kernels(all, codegen::host_target(), 1, false),

@@ -210,7 +210,7 @@ private:
     llvm::IRBuilder<> b(module.getContext());
     llvm::Function* f = begin(module, b, "key", 0, b.getInt64Ty(), {b.getPtrTy()});
     VectorMath math(b, 1, target_);
-    b.CreateRet(math.stream_key(f->getArg(0), key_stream));
+    b.CreateRet(math.stream_key(f->getArg(0), b.getInt64(key_stream)));
   }
 
   codegen::Target target_;

@@ -172,7 +172,7 @@ std::unique_ptr<Compiled> compile(const GemmShape& shape, const GemmTiling& tili
   const Object object = emit_object(*module, *machine);
   compiled->seconds = thread_seconds() - start;
   compiled->bytes = object.size();
-  compiled->product.emplace(product, object, tiling.pack_tiles > 0);
+  compiled->product.emplace(product, object);
   return compiled;
 }
 

@@ -1,7 +1,7 @@
 #include "compiler/codegen/cpu/emit.h"
 
 #include "compiler/codegen/cpu/evaluate.h"
-#include "compiler/codegen/cpu/gemm.h"
+#include "compiler/codegen/cpu/gemm_parts.h"
 #include "compiler/codegen/cpu/region.h"
 #include "compiler/codegen/part.h"
 #include "runtime/execute/random.h"
@@ -40,6 +40,11 @@ std::string identity_of(const Part& part) {
   std::string text = kernel::print(part.kernel.phases[0].regions[0]);
   for (size_t i = 0; i < part.kernel.parameters.size(); ++i)
     if (part.kernel.parameters[i].elements == 0) text += fmt::format("empty {}\n", i);
+  if (part.wide_guards) text += "wide guards\n";
+  const std::vector<kernel::Instruction>& body = part.kernel.phases[0].regions[0].body;
+  for (size_t i = 0; i < body.size(); ++i)
+    if (body[i].kind == kernel::Instruction::Kind::constant && body[i].stream)
+      text += fmt::format("%{} is number {}\n", i, body[i].stream);
   return text;
 }
 
@@ -49,19 +54,23 @@ RegionCode code_of_loops(const kernel::Kernel& kernel, const kernel::Region& reg
   RegionCode out;
   out.code.functions.push_back({symbol, part.tiles, std::move(part.arguments)});
   out.code.scratch_bytes = part.scratch_bytes;
-  out.leaves.push_back({symbol, identity, [kernel = std::move(part.kernel), symbol, target](llvm::Module& module) {
-                          emit_region(module, kernel, symbol, target);
+  out.leaves.push_back({symbol, identity, [part = std::move(part), symbol, target](llvm::Module& module) {
+                          emit_region(module, part, symbol, target);
                         }});
   return out;
 }
 
-void emit_epilogue(llvm::Module& module, const std::string& symbol, const kernel::Kernel& kernel,
-                   const GemmEpilogueForm& form, const Target& target) {
-  const kernel::Region& region = kernel.phases[0].regions[0];
-  emit_gemm_epilogue(module, symbol, form, target, [&](const GemmEpilogueArgs& args) {
-    // Addresses of buffers are loaded in the entry block, once for all outputs.
-    Evaluator at_output(args.builder, args.entry, target, kernel, region, args.buffers, args.run);
-    at_output.begin_row(args.row);
+void emit_epilogue(llvm::Module& module, const std::string& symbol, const Part& part, const GemmEpilogueForm& form,
+                   const Target& target) {
+  const kernel::Region& region = part.kernel.phases[0].regions[0];
+  const auto extents = [&](llvm::IRBuilder<>& entry, llvm::Value* buffers) {
+    return row_extents(entry, part, emit_buffer(entry, buffers, 0));
+  };
+  emit_gemm_epilogue(module, symbol, form, target, extents, [&](const GemmEpilogueArgs& args) {
+    // Numbers and addresses of buffers are loaded in the entry block, once for all outputs.
+    llvm::Value* numbers = emit_buffer(args.entry, args.buffers, 0);
+    Evaluator at_output(args.builder, args.entry, target, part, args.buffers, numbers, args.run);
+    at_output.begin_row(args.row, args.indices);
     at_output.begin_point({args.row, args.column, args.mask, args.acc, args.ahead});
     using Kind = kernel::Instruction::Kind;
     for (const kernel::Instruction& in : region.body)
@@ -76,8 +85,8 @@ Leaf epilogue_of(Part part, const GemmEpilogueForm& form, const Target& target) 
   const std::string identity = fmt::format("epilogue{}{}{}\n{}", form.transposed ? " transposed" : "",
                                            form.tail ? " tail" : "", form.images ? " images" : "", identity_of(part));
   const std::string symbol = name_of(identity);
-  return {symbol, identity, [kernel = std::move(part.kernel), symbol, form, target](llvm::Module& module) {
-            emit_epilogue(module, symbol, kernel, form, target);
+  return {symbol, identity, [part = std::move(part), symbol, form, target](llvm::Module& module) {
+            emit_epilogue(module, symbol, part, form, target);
           }};
 }
 
@@ -97,18 +106,15 @@ RegionCode code_of_product(const kernel::Kernel& kernel, const kernel::Region& r
     arguments.push_back({parameter, {}, {}});
     return static_cast<int>(arguments.size()) - 1;
   };
+  const auto call = [&](const char* routine, int64_t tiles, GemmCall with) {
+    arguments[0] = {-1, std::move(with.numbers), std::move(with.functions)};
+    out.code.functions.push_back({routine, tiles, std::exchange(arguments, {})});
+    std::move(with.leaves.begin(), with.leaves.end(), std::back_inserter(out.leaves));
+  };
   if (tiling.pack_tiles > 0) {
+    arguments.emplace_back();  // the numbers
     operands = {give(product.a), give(product.b), give(product.packed)};
-    const Leaf packer = column_packer(shape, tiling, target);
-    std::string identity = fmt::format("pack {} {} {} {}", packer.symbol, tiling.swapped, shape.base_a, shape.base_b);
-    for (const GemmBatch& axis : shape.batch) identity += fmt::format(" {} {} {}", axis.extent, axis.a, axis.b);
-    const std::string symbol = name_of(identity);
-    out.code.functions.push_back({symbol, tiling.pack_tiles, std::move(arguments)});
-    out.leaves.push_back({symbol, "pack", [=](llvm::Module& module) {
-                            emit_gemm_pack(module, symbol, shape, tiling, target, operands);
-                          }});
-    out.leaves.push_back(packer);
-    arguments.clear();
+    call("gmc_pack", tiling.pack_tiles, gemm_packing(shape, tiling, target, operands));
   }
   arguments.emplace_back();  // the numbers
   operands = {give(product.a), give(product.b)};
@@ -117,11 +123,8 @@ RegionCode code_of_product(const kernel::Kernel& kernel, const kernel::Region& r
   Part part = part_of(kernel, region, target);
   append(arguments, std::move(part.arguments));
   Leaf epilogue = epilogue_of(std::move(part), epilogue_form(shape, tiling, target), target);
-  GemmProduct whole = gemm_product(shape, tiling, target, operands, epilogue.symbol);
-  arguments[0] = {-1, std::move(whole.numbers), std::move(whole.functions)};
-  out.code.functions.push_back({"gmc_product", tiling.compute_tiles, std::move(arguments)});
+  call("gmc_product", tiling.compute_tiles, gemm_product(shape, tiling, target, operands, epilogue.symbol));
   out.leaves.push_back(std::move(epilogue));
-  out.leaves.insert(out.leaves.end(), whole.leaves.begin(), whole.leaves.end());
   return out;
 }
 

@@ -1,7 +1,6 @@
 #include "compiler/codegen/cpu/evaluate.h"
 
 #include "compiler/codegen/cpu/functions.h"
-#include "compiler/codegen/part.h"
 #include "compiler/codegen/vector_math.h"
 #include "runtime/base/error.h"
 
@@ -12,13 +11,35 @@ using kernel::Span;
 using llvm::Value;
 using Kind = Instruction::Kind;
 
-Evaluator::Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const Target& target,
-                     const kernel::Kernel& kernel, const kernel::Region& region, Value* buffers, Value* run)
-    : builder_(builder), target_(target), kernel_(kernel), region_(region), spans_(kernel::spans_of(region)) {
+Value* NumberTable::entry(int64_t place, llvm::Type* type) {
+  Value*& known = known_[{place, type}];
+  if (known) return known;
+  Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getInt64Ty(), address_, static_cast<uint64_t>(place));
+  return known = entry_.CreateAlignedLoad(type, address, llvm::Align(8));
+}
+
+std::vector<Value*> row_extents(llvm::IRBuilder<>& entry, const Part& part, Value* numbers) {
+  const Shape& extents = part.kernel.phases[0].regions[0].extents;
+  NumberTable table(entry, numbers);
+  std::vector<Value*> out(extents.size() - 1, nullptr);
+  for (size_t axis = 1; axis < out.size(); ++axis)
+    out[axis] = part.knows_numbers ? entry.getInt64(static_cast<uint64_t>(extents[axis]))
+                                   : table.entry(static_cast<int64_t>(axis) - 1, entry.getInt64Ty());
+  return out;
+}
+
+Value* Evaluator::of_part(int64_t number) {
+  return part_.knows_numbers || number == 0 ? index(number) : numbers_.entry(number - 1, builder_.getInt64Ty());
+}
+
+Evaluator::Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const Target& target, const Part& part,
+                     Value* buffers, Value* numbers, Value* run)
+    : builder_(builder), target_(target), part_(part), region_(part.kernel.phases[0].regions[0]),
+      numbers_(entry, numbers), spans_(kernel::spans_of(region_)) {
   VectorMath math(entry, target_.lanes, target_);
-  for (const Instruction& in : region.body) {
+  for (const Instruction& in : region_.body) {
     if (in.kind == Kind::random) {
-      keys_[in.stream] = math.stream_key(run, in.stream);
+      keys_[in.stream] = math.stream_key(run, of_part(static_cast<int64_t>(in.stream)));
       // The third field of execute::RunParameters.
       Value* loop = entry.CreateConstInBoundsGEP1_64(entry.getInt64Ty(), run, 2);
       loop_ = entry.CreateAlignedLoad(entry.getInt64Ty(), loop, llvm::Align(8));
@@ -29,16 +50,14 @@ Evaluator::Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const
   }
 }
 
-void Evaluator::begin_row(Value* row) {
+void Evaluator::begin_row(Value* row, std::vector<Value*> indices) {
   std::erase_if(kept_, [&](const auto& kept) { return span(kept.first) != Span::scalar; });
   point_ = {row, nullptr, nullptr, nullptr};
-  row_indices_.clear();
-  row_indices();
+  row_indices_ = std::move(indices);
   seen_.clear();
 }
 
 void Evaluator::begin_point(const Point& point) {
-  if (point.row != point_.row) row_indices_.clear();
   point_ = point;
   seen_.clear();
 }
@@ -53,25 +72,11 @@ Value* Evaluator::first_lanes(Value* count) {
   return builder_.CreateICmpULT(lanes, splat(builder_.CreateTrunc(count, builder_.getInt32Ty())));
 }
 
-// The row number taken apart into the indices of the row axes.
-const std::vector<Value*>& Evaluator::row_indices() {
-  if (!row_indices_.empty()) return row_indices_;
-  const size_t axes = region_.extents.size() - 1;
-  row_indices_.assign(axes, nullptr);
-  Value* rest = point_.row;
-  for (size_t axis = axes; axis-- > 0;) {
-    const bool last = axis == 0;
-    row_indices_[axis] = last ? rest : builder_.CreateURem(rest, index(region_.extents[axis]));
-    if (!last) rest = builder_.CreateUDiv(rest, index(region_.extents[axis]));
-  }
-  return row_indices_;
-}
-
 Value* Evaluator::offset(const kernel::Access& access, bool with_column) {
-  Value* sum = index(access.base);
+  Value* sum = of_part(access.base);
   for (size_t axis = 0; axis + 1 < region_.extents.size(); ++axis)
     if (access.strides[axis] != 0 && region_.extents[axis] != 1)
-      sum = builder_.CreateAdd(sum, builder_.CreateMul(row_indices()[axis], index(access.strides[axis])));
+      sum = builder_.CreateAdd(sum, builder_.CreateMul(row_indices_.at(axis), of_part(access.strides[axis])));
   if (with_column) sum = builder_.CreateAdd(sum, builder_.CreateMul(point_.column, index(access.strides.back())));
   return sum;
 }
@@ -98,10 +103,11 @@ Value* Evaluator::number(const kernel::Access& access, llvm::Type* type) {
 Value* Evaluator::guarded(const Instruction& in) {
   Value *row = nullptr, *lanes = nullptr;
   for (const kernel::Guard& guard : in.guards) {
-    llvm::Type* type = fits_32_bits(guard, region_.extents, target_) ? builder_.getInt32Ty() : builder_.getInt64Ty();
+    llvm::Type* type = part_.wide_guards ? builder_.getInt64Ty() : builder_.getInt32Ty();
     Value* at = number(guard.at, type);
     const bool vector = along_columns(guard.at);
-    llvm::Constant* extent = llvm::ConstantInt::get(at->getType(), static_cast<uint64_t>(guard.extent));
+    Value* extent = builder_.CreateIntCast(of_part(guard.extent), type, true);
+    if (vector) extent = splat(extent);
     Value*& holds = vector ? lanes : row;
     Value* inside = builder_.CreateICmpULT(at, extent);
     holds = holds ? builder_.CreateAnd(holds, inside) : inside;
@@ -124,7 +130,7 @@ Value* Evaluator::to_register(Value* loaded, DType dtype) {
 void Evaluator::fetch_ahead(const kernel::Access& access, llvm::Type* element, Value* address) {
   const int64_t stride = access.strides.size() < 2 ? 0 : access.strides.end()[-2];
   if (!point_.ahead || stride == 0) return;
-  Value* later = builder_.CreateGEP(element, address, builder_.CreateMul(point_.ahead, index(stride)));
+  Value* later = builder_.CreateGEP(element, address, builder_.CreateMul(point_.ahead, of_part(stride)));
   builder_.CreateIntrinsic(llvm::Intrinsic::prefetch, {builder_.getPtrTy()},
                            {later, builder_.getInt32(0), builder_.getInt32(2), builder_.getInt32(1)});
 }
@@ -134,7 +140,7 @@ Value* Evaluator::load(const Instruction& in) {
   const llvm::Align align(size_of(in.dtype));
   Value* holds = guarded(in);
   const bool varies = along_columns(in.access) || (holds && holds->getType()->isVectorTy());
-  if (holds && kernel_.parameters[static_cast<size_t>(in.parameter)].elements == 0) return outside(in);
+  if (holds && part_.kernel.parameters[static_cast<size_t>(in.parameter)].elements == 0) return outside(in);
   if (!varies) {
     Value* at = offset(in.access, false);
     // Where the guard does not hold the first element is read instead.
@@ -218,6 +224,11 @@ Value* Evaluator::draw(const Instruction& in, Span span) {
   return in.function == "normal" ? math.normal_from_bits(words) : math.uniform_from_bits(words);
 }
 
+Value* Evaluator::constant(const Instruction& in) {
+  if (in.stream == 0) return vector_constant(builder_.getContext(), in.dtype, in.value, target_.lanes);
+  return splat(numbers_.entry(static_cast<int64_t>(in.stream) - 1, register_type(builder_.getContext(), in.dtype)));
+}
+
 Value* Evaluator::compute(const Instruction& in) {
   std::vector<Value*> operands;
   for (int operand : in.operands) operands.push_back(value(operand));
@@ -242,7 +253,7 @@ Value* Evaluator::value(int i) {
     if (Value* holds = guarded(in)) result = builder_.CreateSelect(holds, result, outside(in));
     break;
   case Kind::constant:
-    result = vector_constant(builder_.getContext(), in.dtype, in.value, target_.lanes);
+    result = constant(in);
     if (Value* holds = guarded(in)) result = builder_.CreateSelect(holds, result, outside(in));
     break;
   case Kind::compute:
@@ -255,7 +266,7 @@ Value* Evaluator::value(int i) {
     result = point_.product;
     break;
   default:
-    fail("kernel '{}': %{} is asked for before its row is complete", kernel_.name, i);
+    fail("kernel '{}': %{} is asked for before its row is complete", part_.kernel.name, i);
   }
   seen_[i] = result;
   return result;

@@ -1,10 +1,11 @@
-// Evaluates the body of a region at one vector of points.
+// Evaluates the body of a part at one vector of points.
 #pragma once
 
 #include "compiler/codegen/llvm_door.h"
-#include "compiler/kernel/kernel.h"
+#include "compiler/codegen/part.h"
 
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace gmc::codegen {
@@ -18,15 +19,31 @@ struct Point {
   llvm::Value* ahead = nullptr;    // i64: the same columns that many rows on come soon, and are fetched early
 };
 
+// Reads a table of numbers, each once, with a builder that stands where it dominates all uses.
+class NumberTable {
+public:
+  NumberTable(llvm::IRBuilder<>& entry, llvm::Value* address) : entry_(entry), address_(address) {}
+  llvm::Value* entry(int64_t place, llvm::Type* type);
+
+private:
+  llvm::IRBuilder<>& entry_;
+  llvm::Value* address_;
+  std::map<std::pair<int64_t, llvm::Type*>, llvm::Value*> known_;
+};
+
+// Extents of the row axes of a part but the first, whose place is empty.
+std::vector<llvm::Value*> row_extents(llvm::IRBuilder<>& entry, const Part&, llvm::Value* numbers);
+
 class Evaluator {
 public:
-  // Loads the addresses of the region's parameters and the keys of its draws with `entry`, which must stand where it
-  // dominates all that follows.
-  Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const Target&, const kernel::Kernel&,
-            const kernel::Region&, llvm::Value* buffers, llvm::Value* run);
+  // Reads the table of numbers, which begin at `numbers`, the addresses of the part's parameters and the keys of its
+  // draws with `entry`, which must stand where it dominates all that follows.
+  Evaluator(llvm::IRBuilder<>& builder, llvm::IRBuilder<>& entry, const Target&, const Part&, llvm::Value* buffers,
+            llvm::Value* numbers, llvm::Value* run);
 
-  // Values that stay: of the tile (scalar span) or of the row. Forgets what was kept for the last row.
-  void begin_row(llvm::Value* row);
+  // Values that stay: of the tile (scalar span) or of the row, whose indices along the row axes these are. Forgets what
+  // was kept for the last row.
+  void begin_row(llvm::Value* row, std::vector<llvm::Value*> indices);
   void keep(int instruction, llvm::Value* value) { kept_[instruction] = value; }
   void forget(int instruction) { kept_.erase(instruction); }
   // Forgets what was evaluated at the last point, except what is kept.
@@ -62,12 +79,15 @@ private:
   llvm::Value* draw(const kernel::Instruction&, kernel::Span);
   llvm::Value* compute(const kernel::Instruction&);
   llvm::Value* lane_offsets(int64_t stride);
-  const std::vector<llvm::Value*>& row_indices();
+  llvm::Value* constant(const kernel::Instruction&);
+  // What a number of the part stands for, as i64.
+  llvm::Value* of_part(int64_t number);
 
   llvm::IRBuilder<>& builder_;
   const Target& target_;
-  const kernel::Kernel& kernel_;
+  const Part& part_;
   const kernel::Region& region_;
+  NumberTable numbers_;
   std::vector<kernel::Span> spans_;
   std::map<int, llvm::Value*> kept_, seen_, parameters_;
   std::map<uint64_t, llvm::Value*> keys_;

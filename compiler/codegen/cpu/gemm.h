@@ -103,17 +103,20 @@ GemmTiling choose_gemm_tiling(const GemmShape&, const Target&);
 
 // Called while code is emitted, for one vector of outputs; has to emit the store itself.
 struct GemmEpilogueArgs {
-  llvm::IRBuilder<>& builder;  // may create blocks; the code that follows continues where the builder is left
-  llvm::IRBuilder<>& entry;    // end of a block that runs once per call: for loads of pointers from `buffers`
-  llvm::Value* acc;            // <lanes x float>
-  llvm::Value* row;            // i64: index of [batch, m]
-  llvm::Value* column;         // i64: index of n of the first lane
-  llvm::Value* mask;           // <lanes x i1>, valid lanes; nullptr: all
-  llvm::Value* buffers;        // those of the epilogue
-  llvm::Value* run;            // of the kernel
-  llvm::Value* ahead;          // i64: rows to the block that follows after much arithmetic; nullptr: unknown
+  llvm::IRBuilder<>& builder;         // may create blocks; the code that follows continues where the builder is left
+  llvm::IRBuilder<>& entry;           // end of a block that runs once per call: for loads of pointers from `buffers`
+  llvm::Value* acc;                   // <lanes x float>
+  llvm::Value* row;                   // i64: index of [batch.., m]
+  std::vector<llvm::Value*> indices;  // the row's, along the axes that the caller named
+  llvm::Value* column;                // i64: index of n of the first lane
+  llvm::Value* mask;                  // <lanes x i1>, valid lanes; nullptr: all
+  llvm::Value* buffers;               // those of the epilogue
+  llvm::Value* run;                   // of the kernel
+  llvm::Value* ahead;                 // i64: rows to the block that follows after much arithmetic; nullptr: unknown
 };
 using GemmEpilogue = std::function<void(const GemmEpilogueArgs&)>;
+// Extents of axes into which rows are taken apart, outermost first; the first one is not read. Emitted with `entry`.
+using GemmRowExtents = std::function<std::vector<llvm::Value*>(llvm::IRBuilder<>& entry, llvm::Value* buffers)>;
 
 // What the code of an epilogue depends on, besides the caller's part of it.
 struct GemmEpilogueForm {
@@ -123,7 +126,7 @@ struct GemmEpilogueForm {
 };
 GemmEpilogueForm epilogue_form(const GemmShape&, const GemmTiling&, const Target&);
 void emit_gemm_epilogue(llvm::Module&, const std::string& symbol, const GemmEpilogueForm&, const Target&,
-                        const GemmEpilogue&);
+                        const GemmRowExtents&, const GemmEpilogue&);
 
 // Positions among a kernel's buffers.
 struct GemmOperands {
@@ -132,21 +135,17 @@ struct GemmOperands {
   int epilogue = -1;  // the first one of the epilogue
 };
 
-// Fills `packed`, as a function of the type execute::Kernel over GemmTiling::pack_tiles, which must be over before any
-// tile of the product starts. Reads stay inside the operands to the last byte.
-void emit_gemm_pack(llvm::Module&, const std::string& symbol, const GemmShape&, const GemmTiling&, const Target&,
-                    const GemmOperands&);
-// What it calls, void(ptr source, ptr packed, i64 first, i64 last): packs vectors [first, last) of one matrix of
-// columns; `packed` is the place of the first of them.
-Leaf column_packer(const GemmShape&, const GemmTiling&, const Target&);
-
-// What gmc_product is given as its parameters, in which functions stand by their number in the program.
-struct GemmProduct {
+// What a routine of the runtime is given as its parameters, in which functions stand by their number in the program.
+struct GemmCall {
   std::vector<int64_t> numbers;
   std::vector<std::pair<size_t, std::string>> functions;  // which numbers are functions
   std::vector<Leaf> leaves;                               // those of them that the product brings
 };
-GemmProduct gemm_product(const GemmShape&, const GemmTiling&, const Target&, const GemmOperands&,
-                         const std::string& epilogue);
+// Of gmc_product, over GemmTiling::compute_tiles.
+GemmCall gemm_product(const GemmShape&, const GemmTiling&, const Target&, const GemmOperands&,
+                      const std::string& epilogue);
+// Of gmc_pack, over GemmTiling::pack_tiles: fills `packed`, before any tile of the product starts. Reads stay inside
+// the operands to the last byte.
+GemmCall gemm_packing(const GemmShape&, const GemmTiling&, const Target&, const GemmOperands&);
 
 }  // namespace gmc::codegen

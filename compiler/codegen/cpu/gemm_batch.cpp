@@ -76,15 +76,4 @@ int64_t packings_of(const GemmShape& s, const GemmChoice& t) {
   return count;
 }
 
-llvm::Value* emit_offset(llvm::IRBuilder<>& b, llvm::Value* i, const std::vector<GemmAxis>& axes) {
-  const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };
-  llvm::Value *sum = constant(0), *rest = i;
-  for (size_t d = axes.size(); d-- > 0;) {
-    llvm::Value* index = d ? b.CreateURem(rest, constant(axes[d].extent)) : rest;
-    if (d) rest = b.CreateUDiv(rest, constant(axes[d].extent));
-    if (axes[d].stride) sum = b.CreateNSWAdd(sum, b.CreateNSWMul(index, constant(axes[d].stride)));
-  }
-  return sum;
-}
-
 }  // namespace gmc::codegen

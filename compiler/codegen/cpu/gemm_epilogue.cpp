@@ -1,3 +1,4 @@
+#include "compiler/codegen/cpu/axis_walk.h"
 #include "compiler/codegen/cpu/gemm_parts.h"
 
 #include <functional>
@@ -19,7 +20,7 @@ llvm::Value* lanes_below(llvm::IRBuilder<>& b, int64_t lanes, llvm::Value* count
 class EpilogueEmitter {
 public:
   EpilogueEmitter(llvm::Module& module, const std::string& symbol, const GemmEpilogueForm& form, const Target& target,
-                  const GemmEpilogue& epilogue)
+                  const GemmRowExtents& row_extents, const GemmEpilogue& epilogue)
       : form_(form), lanes_(target.lanes), epilogue_(epilogue), b_(module.getContext()), entry_(module.getContext()),
         vector_(llvm::FixedVectorType::get(b_.getFloatTy(), static_cast<unsigned>(lanes_))) {
     llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
@@ -31,6 +32,7 @@ public:
     entry_.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", f_));
     start_ = llvm::BasicBlock::Create(module.getContext(), "start", f_);
     b_.SetInsertPoint(start_);
+    walk_.emplace(b_, entry_, row_extents(entry_, f_->getArg(6)));
   }
 
   void emit() {
@@ -54,7 +56,7 @@ private:
   llvm::Align align() const { return llvm::Align(static_cast<uint64_t>(4 * lanes_)); }
   void call(llvm::Value* acc, llvm::Value* row_i, llvm::Value* column_j, llvm::Value* mask) {
     llvm::Value* ahead = form_.transposed ? nullptr : f_->getArg(10);
-    epilogue_({b_, entry_, acc, row_i, column_j, mask, f_->getArg(6), f_->getArg(7), ahead});
+    epilogue_({b_, entry_, acc, row_i, walk_->indices(row_i), column_j, mask, f_->getArg(6), f_->getArg(7), ahead});
   }
 
   // Those columns of the block that are of one image: vectors do not reach over two.
@@ -78,6 +80,7 @@ private:
   // run along the columns.
   void straight(llvm::Value* from, llvm::Value* to, llvm::Value* first_row, llvm::Value* first_column) {
     llvm::Value* whole = b_.CreateNSWAdd(from, b_.CreateAnd(b_.CreateNSWSub(to, from), constant(-lanes_)));
+    walk_->start(first_row);
     emit_loop(b_, constant(0), rows(), 1, [&](llvm::Value* i) {
       llvm::Value* memory = float_at(b_, f_->getArg(0), b_.CreateNSWMul(i, f_->getArg(1)));
       llvm::Value* row_i = b_.CreateNSWAdd(first_row, i);
@@ -89,6 +92,7 @@ private:
       if (form_.tail)
         emit_loop(b_, whole, to, lanes_,
                   [&](llvm::Value* j) { visit(j, lanes_below(b_, lanes_, b_.CreateNSWSub(to, j))); });
+      walk_->next();
     });
   }
 
@@ -98,6 +102,7 @@ private:
     llvm::Value* four = entry_.CreateAlloca(llvm::ArrayType::get(vector_, 4));
     llvm::Value* whole = b_.CreateNSWAdd(from, b_.CreateAnd(b_.CreateNSWSub(to, from), constant(-lanes_)));
     const auto group = [&](llvm::Value* j, llvm::Value* mask) {
+      walk_->start(first_row);
       emit_loop(b_, constant(0), rows(), 4, [&](llvm::Value* i) {
         llvm::Value* source = float_at(b_, f_->getArg(0), b_.CreateNSWAdd(b_.CreateNSWMul(j, stride), i));
         std::vector<llvm::Value*> sources;
@@ -111,6 +116,7 @@ private:
           llvm::Value* at = float_at(b_, four, b_.CreateNSWMul(q, constant(lanes_)));
           llvm::Value* acc = b_.CreateAlignedLoad(vector_, at, align());
           call(acc, b_.CreateNSWAdd(b_.CreateNSWAdd(first_row, i), q), b_.CreateNSWAdd(first_column, j), mask);
+          walk_->next();
         });
       });
     };
@@ -126,6 +132,7 @@ private:
   llvm::FixedVectorType* vector_;
   llvm::Function* f_;
   llvm::BasicBlock* start_;
+  std::optional<AxisWalk> walk_;
 };
 
 }  // namespace
@@ -135,8 +142,8 @@ GemmEpilogueForm epilogue_form(const GemmShape& shape, const GemmTiling& tiling,
 }
 
 void emit_gemm_epilogue(llvm::Module& module, const std::string& symbol, const GemmEpilogueForm& form,
-                        const Target& target, const GemmEpilogue& epilogue) {
-  EpilogueEmitter(module, symbol, form, target, epilogue).emit();
+                        const Target& target, const GemmRowExtents& row_extents, const GemmEpilogue& epilogue) {
+  EpilogueEmitter(module, symbol, form, target, row_extents, epilogue).emit();
 }
 
 }  // namespace gmc::codegen

@@ -1,9 +1,12 @@
 #include "compiler/codegen/cpu/gemm_parts.h"
 #include "runtime/base/error.h"
+#include "runtime/routines/product.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 namespace gmc::codegen {
 namespace {
@@ -11,129 +14,132 @@ namespace {
 // Copies one vector of columns over all k to k * lanes consecutive floats.
 struct VectorCopy {
   llvm::IRBuilder<>& b;
-  const GemmShape& shape;
   int64_t lanes;
-  GemmStrides from;
+  llvm::Value *k, *stride;
 
   llvm::Value* constant(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
+  llvm::Value* whole_turns(int64_t turn) { return b.CreateAnd(k, constant(-turn)); }
+  llvm::Value* place(llvm::Value* target, llvm::Value* step) {
+    return float_at(b, target, b.CreateNSWMul(step, constant(lanes)));
+  }
+  void store(llvm::Value* x, llvm::Value* to, int64_t i) {
+    b.CreateAlignedStore(x, float_at(b, to, i * lanes), llvm::Align(4));
+  }
 
   // The columns lie next to each other: plain loads, masked in the last vector.
   void straight(llvm::Value* source, llvm::Value* target, int64_t valid) {
     auto* vector = llvm::FixedVectorType::get(b.getFloatTy(), static_cast<unsigned>(lanes));
     const llvm::Align align(4);
-    const auto copy = [&](llvm::Value* k, int64_t count) {
-      llvm::Value* p = float_at(b, source, b.CreateNSWMul(k, constant(from.k)));
-      llvm::Value* to = float_at(b, target, b.CreateNSWMul(k, constant(lanes)));
+    const auto copy = [&](llvm::Value* step, int64_t count) {
+      llvm::Value *p = float_at(b, source, b.CreateNSWMul(step, stride)), *to = place(target, step);
       for (int64_t i = 0; i < count; ++i) {
-        llvm::Value* at = float_at(b, p, i * from.k);
-        llvm::Value* x = valid == lanes ? static_cast<llvm::Value*>(b.CreateAlignedLoad(vector, at, align))
-                                        : b.CreateMaskedLoad(vector, at, align, first_lanes(b, lanes, valid),
+        llvm::Value* x = valid == lanes ? static_cast<llvm::Value*>(b.CreateAlignedLoad(vector, p, align))
+                                        : b.CreateMaskedLoad(vector, p, align, first_lanes(b, lanes, valid),
                                                              llvm::Constant::getNullValue(vector));
-        b.CreateAlignedStore(x, float_at(b, to, i * lanes), align);
+        store(x, to, i);
+        p = float_at(b, p, stride);
       }
     };
-    const int64_t turn = 4, whole = shape.k / turn * turn;
-    emit_loop(b, constant(0), constant(whole), turn, [&](llvm::Value* k) { copy(k, turn); });
-    if (whole < shape.k) copy(constant(whole), shape.k - whole);
+    llvm::Value* whole = whole_turns(4);
+    emit_loop(b, constant(0), whole, 4, [&](llvm::Value* step) { copy(step, 4); });
+    emit_loop(b, whole, k, 1, [&](llvm::Value* step) { copy(step, 1); });
   }
 
   // k runs along memory. Lanes past the last column repeat it; their results are never stored.
   void transposed(llvm::Value* source, llvm::Value* target, int64_t valid) {
-    const auto quads = [&](llvm::Value* k, int64_t count) {
-      llvm::Value* p = float_at(b, source, k);
-      llvm::Value* to = float_at(b, target, b.CreateNSWMul(k, constant(lanes)));
+    std::vector<llvm::Value*> rows;
+    for (int64_t i = 0; i < lanes; ++i)
+      rows.push_back(i == 0 || i >= valid ? source : float_at(b, rows.back(), stride));
+    for (int64_t i = valid; i < lanes; ++i) rows[static_cast<size_t>(i)] = rows[static_cast<size_t>(valid - 1)];
+    const auto quads = [&](llvm::Value* step, int64_t count) {
+      llvm::Value* to = place(target, step);
       for (int64_t first = 0; first < count; first += 4) {
-        std::vector<llvm::Value*> rows;
-        for (int64_t i = 0; i < lanes; ++i) rows.push_back(float_at(b, p, std::min(i, valid - 1) * from.outer + first));
-        const int64_t left = std::min<int64_t>(4, count - first);
-        const auto columns = emit_transpose_quad(b, rows, left);
-        for (int64_t j = 0; j < left; ++j)
-          b.CreateAlignedStore(columns[static_cast<size_t>(j)], float_at(b, to, (first + j) * lanes), llvm::Align(4));
+        std::vector<llvm::Value*> at;
+        for (llvm::Value* row : rows) at.push_back(float_at(b, float_at(b, row, step), first));
+        const auto columns = emit_transpose_quad(b, at, 4);
+        for (int64_t j = 0; j < 4; ++j) store(columns[static_cast<size_t>(j)], to, first + j);
       }
     };
     // A whole cache line of each row per turn: rows whose distance is a multiple of 4 KiB evict each other.
-    const int64_t line = 16, whole = shape.k / line * line;
-    if (whole) emit_loop(b, constant(0), constant(whole), line, [&](llvm::Value* k) { quads(k, line); });
-    if (whole < shape.k) quads(constant(whole), shape.k - whole);
+    const int64_t line = 16;
+    llvm::Value *lines = whole_turns(line), *whole = whole_turns(4);
+    emit_loop(b, constant(0), lines, line, [&](llvm::Value* step) { quads(step, line); });
+    emit_loop(b, lines, whole, 4, [&](llvm::Value* step) { quads(step, 4); });
+    emit_loop(b, whole, k, 1, [&](llvm::Value* step) {
+      llvm::Value* x = llvm::PoisonValue::get(llvm::FixedVectorType::get(b.getFloatTy(), static_cast<unsigned>(lanes)));
+      for (int64_t i = 0; i < lanes; ++i)
+        x = b.CreateInsertElement(
+            x, b.CreateAlignedLoad(b.getFloatTy(), float_at(b, rows[static_cast<size_t>(i)], step), llvm::Align(4)),
+            constant(i));
+      store(x, place(target, step), 0);
+    });
   }
 };
 
-llvm::FunctionType* packer_type(llvm::LLVMContext& c) {
-  llvm::Type *ptr = llvm::PointerType::get(c, 0), *i64 = llvm::Type::getInt64Ty(c);
-  return llvm::FunctionType::get(llvm::Type::getVoidTy(c), {ptr, ptr, i64, i64}, false);
-}
-
-void emit_column_packer(llvm::Module& module, const std::string& name, const GemmShape& shape, const GemmTiling& tiling,
-                        const Target& target) {
-  const int64_t lanes = target.lanes, whole = tiling.columns / lanes, tail = tiling.columns % lanes;
-  const GemmStrides from = column_strides(shape, tiling);
+void emit_column_packer(llvm::Module& module, const std::string& name, bool straight, int64_t tail, int64_t lanes) {
   llvm::IRBuilder<> b(module.getContext());
-  // A kernel that packs may have named it already.
-  auto* f = llvm::cast<llvm::Function>(module.getOrInsertFunction(name, packer_type(b.getContext())).getCallee());
+  llvm::Type *ptr = b.getPtrTy(), *i64 = b.getInt64Ty();
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {ptr, ptr, i64, i64, i64, i64, i64}, false);
+  auto* f = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
   f->setDoesNotThrow();
   for (unsigned i : {0u, 1u}) f->addParamAttr(i, llvm::Attribute::NoAlias);
   b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", f));
-  const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };
-  llvm::Value *first = f->getArg(2), *last = f->getArg(3);
-  VectorCopy copy{b, shape, lanes, from};
+  llvm::Value *first = f->getArg(2), *last = f->getArg(3), *k = f->getArg(4), *whole = f->getArg(5);
+  VectorCopy copy{b, lanes, k, f->getArg(6)};
   const auto copy_vectors = [&](llvm::Value* begin, llvm::Value* end, int64_t valid) {
     emit_loop(b, begin, end, 1, [&](llvm::Value* v) {
-      llvm::Value* at = float_at(b, f->getArg(0), b.CreateNSWMul(v, constant(lanes * from.outer)));
-      llvm::Value* to = float_at(b, f->getArg(1), b.CreateNSWMul(b.CreateNSWSub(v, first), constant(lanes * shape.k)));
-      if (from.outer == 1) return copy.straight(at, to, valid);
-      copy.transposed(at, to, valid);
+      llvm::Value* column = b.CreateNSWMul(v, copy.constant(lanes));
+      llvm::Value* to = copy.place(f->getArg(1), b.CreateNSWMul(b.CreateNSWSub(v, first), k));
+      if (straight) return copy.straight(float_at(b, f->getArg(0), column), to, valid);
+      copy.transposed(float_at(b, f->getArg(0), b.CreateNSWMul(column, copy.stride)), to, valid);
     });
   };
-  llvm::Value* limit = constant(whole);
-  if (whole) copy_vectors(first, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, limit), lanes);
-  if (tail) copy_vectors(b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, limit), last, tail);
+  copy_vectors(first, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, whole), lanes);
+  if (tail) copy_vectors(b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, whole), last, tail);
   b.CreateRetVoid();
 }
 
 }  // namespace
 
 Leaf column_packer(const GemmShape& shape, const GemmTiling& tiling, const Target& target) {
-  const GemmStrides from = column_strides(shape, tiling);
-  std::string name = fmt::format("gmc_columns{}x{}_{}_{}", shape.k, tiling.columns, from.k, from.outer);
-  std::replace(name.begin(), name.end(), '-', 'm');  // assemblers know no such symbols
-  return {name, "columns", [=](llvm::Module& module) { emit_column_packer(module, name, shape, tiling, target); }};
+  const bool straight = column_strides(shape, tiling).outer == 1;
+  const int64_t tail = tiling.columns % target.lanes;
+  const std::string name = fmt::format("gmc_columns_{}{}", straight ? "straight" : "transposed", tail);
+  return {name, "columns", [=, lanes = int64_t{target.lanes}](llvm::Module& module) {
+            emit_column_packer(module, name, straight, tail, lanes);
+          }};
 }
 
-void emit_gemm_pack(llvm::Module& module, const std::string& symbol, const GemmShape& shape, const GemmTiling& tiling,
-                    const Target& target, const GemmOperands& operands) {
-  if (!tiling.pack_tiles) fail("product {} x {} x {} is not packed: it has no pack kernel", shape.m, shape.n, shape.k);
+int64_t packer_stride(const GemmShape& shape, const GemmTiling& tiling) {
+  const GemmStrides from = column_strides(shape, tiling);
+  return from.outer == 1 ? from.k : from.outer;
+}
+
+GemmCall gemm_packing(const GemmShape& shape, const GemmTiling& tiling, const Target& target,
+                      const GemmOperands& operands) {
+  if (!tiling.pack_tiles) fail("product {} x {} x {} is not packed: it has no packing", shape.m, shape.n, shape.k);
   const Split vectors = pack_split(shape, tiling, target);
-  const int64_t each = vectors.total / tiling.packings;
-  llvm::FunctionCallee pack =
-      module.getOrInsertFunction(column_packer(shape, tiling, target).symbol, packer_type(module.getContext()));
-  llvm::cast<llvm::Function>(pack.getCallee())->setDSOLocal(true);
-  llvm::Function* f = make_kernel(module, symbol);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", f));
-  const auto constant = [&](int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); };
-  llvm::Value* source = float_at(b, emit_buffer(b, f->getArg(0), tiling.swapped ? operands.a : operands.b),
-                                 tiling.swapped ? shape.base_a : shape.base_b);
-  llvm::Value* packed = emit_buffer(b, f->getArg(0), operands.packed);
-  llvm::Value* first = vectors.start(b, f->getArg(1));
-  llvm::Value* last = vectors.start(b, f->getArg(2));
-  if (tiling.packings == 1) {
-    llvm::Value* to = float_at(b, packed, b.CreateNSWMul(first, constant(target.lanes * shape.k)));
-    b.CreateCall(pack, {source, to, first, last});
-    b.CreateRetVoid();
-    return;
+  routines::Packing p{};
+  p.source_buffer = tiling.swapped ? operands.a : operands.b;
+  p.source_base = tiling.swapped ? shape.base_a : shape.base_b;
+  p.packed_buffer = operands.packed;
+  p.tiles = {vectors.base(), vectors.extra()};
+  p.vectors = vectors.total / tiling.packings;
+  p.lanes = target.lanes;
+  p.k = shape.k;
+  p.whole = tiling.columns / target.lanes;
+  p.stride = packer_stride(shape, tiling);
+  for (const GemmAxis& axis : column_axes(shape, tiling)) {
+    if (axis.stride == 0) continue;
+    if (p.axis_count == std::ssize(p.axes)) fail("a product has more than {} batch axes", std::size(p.axes));
+    p.axes[p.axis_count++] = {axis.extent, axis.stride};
   }
-  std::vector<GemmAxis> varying = column_axes(shape, tiling);
-  std::erase_if(varying, [](const GemmAxis& axis) { return axis.stride == 0; });
-  llvm::Value* begin = b.CreateSDiv(first, constant(each));
-  llvm::Value* end = b.CreateSDiv(b.CreateNSWAdd(last, constant(each - 1)), constant(each));
-  emit_loop(b, begin, end, 1, [&](llvm::Value* packing) {
-    llvm::Value* before = b.CreateNSWMul(packing, constant(each));
-    llvm::Value* from = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b.CreateNSWSub(first, before), constant(0));
-    llvm::Value* upto = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b.CreateNSWSub(last, before), constant(each));
-    llvm::Value* to =
-        float_at(b, packed, b.CreateNSWMul(b.CreateNSWAdd(before, from), constant(target.lanes * shape.k)));
-    b.CreateCall(pack, {float_at(b, source, emit_offset(b, packing, varying)), to, from, upto});
-  });
-  b.CreateRetVoid();
+  GemmCall out;
+  out.leaves.push_back(column_packer(shape, tiling, target));
+  out.functions.emplace_back(offsetof(routines::Packing, pack) / 8, out.leaves[0].symbol);
+  out.numbers.resize(offsetof(routines::Packing, axes) / 8 + static_cast<size_t>(p.axis_count) * 2);
+  std::memcpy(out.numbers.data(), &p, out.numbers.size() * 8);
+  return out;
 }
 
 }  // namespace gmc::codegen

@@ -4,13 +4,6 @@
 
 namespace gmc::codegen {
 
-llvm::Value* Split::start(llvm::IRBuilder<>& b, llvm::Value* i) const {
-  llvm::Value* first = b.CreateNSWMul(i, b.getInt64(static_cast<uint64_t>(base())));
-  if (!extra()) return first;
-  return b.CreateNSWAdd(first,
-                        b.CreateBinaryIntrinsic(llvm::Intrinsic::umin, i, b.getInt64(static_cast<uint64_t>(extra()))));
-}
-
 GemmStrides row_strides(const GemmShape& s, const GemmChoice& t) {
   if (t.swapped) return s.transpose_b ? GemmStrides{s.ldb, 1} : GemmStrides{1, s.ldb};
   return s.transpose_a ? GemmStrides{1, s.lda} : GemmStrides{s.lda, 1};
@@ -33,10 +26,9 @@ GemmLayout::GemmLayout(const GemmShape& s, const GemmTiling& t, const Target& ta
     : lanes(target.lanes), row_split{t.rows, t.row_blocks},
       vector_split{(t.columns + target.lanes - 1) / target.lanes, t.panels}, tile_rows{t.row_blocks, t.grid_rows},
       tile_columns{t.panels, t.grid_columns}, tile_batches{t.batches, t.grid_batches},
-      k_unit(s.unfolded ? UnfoldedColumns(*s.unfolded, target.lanes).k.back().extent : 1),
-      k_split{s.k / k_unit, t.k_blocks}, tail(t.columns % target.lanes), keeps_tile(t.swapped || t.k_blocks > 1),
-      acc_stride(0), copied_stride(0), copied_offset(0), packed_offset(0), packed_k(s.k), tile_height(0),
-      tile_width(0) {
+      k_unit(s.unfolded ? UnfoldedColumns(*s.unfolded, target.lanes).unit() : 1), k_split{s.k / k_unit, t.k_blocks},
+      tail(t.columns % target.lanes), keeps_tile(t.swapped || t.k_blocks > 1), acc_stride(0), copied_stride(0),
+      copied_offset(0), packed_offset(0), packed_k(s.k), tile_height(0), tile_width(0) {
   for (int64_t i = 0; i < t.grid_rows; ++i) {
     const int64_t first = tile_rows.start(i), last = first + tile_rows.size(i);
     tile_height = std::max(tile_height, row_split.start(last) - row_split.start(first));

@@ -13,7 +13,6 @@ struct Split {
   int64_t largest() const { return base() + (extra() ? 1 : 0); }
   int64_t start(int64_t i) const { return i * base() + (i < extra() ? i : extra()); }
   int64_t size(int64_t i) const { return base() + (i < extra() ? 1 : 0); }
-  llvm::Value* start(llvm::IRBuilder<>&, llvm::Value* i) const;
 };
 
 // Element (outer, k) of an operand lies at outer * outer_stride + k * k_stride; outer is a row or a column of the
@@ -30,9 +29,6 @@ std::vector<GemmAxis> column_axes(const GemmShape&, const GemmChoice&);
 // Of the packings, which are as many as there are different matrices of columns.
 std::vector<GemmAxis> packing_axes(const GemmShape&, const GemmChoice&);
 int64_t packings_of(const GemmShape&, const GemmChoice&);
-// Sum of index * stride, `i` counting through the axes with the last one fastest.
-llvm::Value* emit_offset(llvm::IRBuilder<>&, llvm::Value* i, const std::vector<GemmAxis>&);
-
 // The vectors of columns, of all packings, in tiles of the pack kernel.
 Split pack_split(const GemmShape&, const GemmTiling&, const Target&);
 
@@ -76,12 +72,26 @@ struct UnfoldedColumns {
   UnfoldedColumns(const GemmUnfolded&, int64_t lanes);
   Unfolding how;
   int64_t piece;               // columns of a piece
-  std::vector<GemmAxis> k, n;  // without axes of extent 1; the last of k is one unit
+  std::vector<GemmAxis> k, n;  // without axes of extent 1
+  int64_t lines = 1;           // the last axis of k that many times is a unit: as many as the axis before has, or one
+  int64_t unit() const { return lines * k.back().extent; }  // steps of k that are packed together
+
+private:
+  void choose_how(int64_t lanes);
 };
-// Its packer is void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64 end, i64 stride, i64 whole): packs vectors
-// [first, last), of which those below `whole` have all lanes, over steps [k, end), which are whole units, to places
-// `stride` floats apart.
+// Its packer is void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64 end, i64 stride, i64 whole, ptr axes):
+// packs vectors [first, last), of which those below `whole` have all lanes, over steps [k, end), which are whole units,
+// to places `stride` floats apart. `axes` are panel_axes().
 Leaf unfolded_packer(const GemmShape&, const GemmTiling&, const Target&);
+// What it reads: strides, and extents and strides of axes.
+std::vector<int64_t> panel_axes(const GemmShape&, const Target&);
+
+// Packs vectors [first, last) of one matrix of columns: void(ptr source, ptr packed, i64 first, i64 last, i64 k, i64
+// whole, i64 stride); `packed` is the place of the first of them, those below `whole` have all lanes, `stride` is
+// packer_stride().
+Leaf column_packer(const GemmShape&, const GemmTiling&, const Target&);
+// From step to step of k where columns lie next to each other, from column to column otherwise.
+int64_t packer_stride(const GemmShape&, const GemmTiling&);
 
 using EmitBody = std::function<void(llvm::Value* i)>;
 // for (i = begin; i < end; i += step) body(i)

@@ -25,14 +25,19 @@ public:
     find_axes();
     choose_micro_kernels();
     if (tiling.packs_in_tile) call(&p_.pack_tile, column_packer(shape, tiling, target));
-    if (tiling.packs_panels) call(&p_.pack_panel, unfolded_packer(shape, tiling, target));
+    if (tiling.packs_panels) {
+      call(&p_.pack_panel, unfolded_packer(shape, tiling, target));
+      panel_axes_ = panel_axes(shape, target);
+    }
   }
 
-  GemmProduct finish(const std::string& epilogue) {
+  GemmCall finish(const std::string& epilogue) {
     out_.functions.emplace_back(position(&p_.epilogue), epilogue);
     const auto used = offsetof(Product, axes) / 8 + static_cast<size_t>(p_.axis_count) * (sizeof(p_.axes[0]) / 8);
+    p_.panel_axes = static_cast<int64_t>(used);
     out_.numbers.resize(used);
     std::memcpy(out_.numbers.data(), &p_, used * 8);
+    out_.numbers.insert(out_.numbers.end(), panel_axes_.begin(), panel_axes_.end());
     return std::move(out_);
   }
 
@@ -56,6 +61,7 @@ private:
     p_.row_outer = rows.outer;
     p_.row_k = rows.k;
     p_.column_k = columns.k;
+    p_.packer_stride = packer_stride(shape_, tiling_);
   }
 
   void cut() {
@@ -130,13 +136,14 @@ private:
   const Target& target_;
   const GemmLayout layout_;
   Product p_{};
-  GemmProduct out_;
+  std::vector<int64_t> panel_axes_;
+  GemmCall out_;
 };
 
 }  // namespace
 
-GemmProduct gemm_product(const GemmShape& shape, const GemmTiling& tiling, const Target& target,
-                         const GemmOperands& operands, const std::string& epilogue) {
+GemmCall gemm_product(const GemmShape& shape, const GemmTiling& tiling, const Target& target,
+                      const GemmOperands& operands, const std::string& epilogue) {
   return Builder(shape, tiling, target, operands).finish(epilogue);
 }
 

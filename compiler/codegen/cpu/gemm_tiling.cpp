@@ -147,7 +147,7 @@ GemmTiling tile_gemm(const GemmShape& shape, const Target& target, const GemmCho
   t.packs_panels = shape.unfolded.has_value();
   if (t.packs_panels) {
     t.packs_in_tile = false, t.packed = true;
-    const int64_t units = shape.k / UnfoldedColumns(*shape.unfolded, target.lanes).k.back().extent;
+    const int64_t units = shape.k / UnfoldedColumns(*shape.unfolded, target.lanes).unit();
     t.k_blocks = std::min(t.k_blocks, units);
   }
   t.packed = t.packed || column_strides(shape, t).outer != 1;

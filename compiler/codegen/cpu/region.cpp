@@ -1,5 +1,6 @@
 #include "compiler/codegen/cpu/region.h"
 
+#include "compiler/codegen/cpu/axis_walk.h"
 #include "compiler/codegen/cpu/evaluate.h"
 #include "compiler/codegen/cpu/functions.h"
 #include "compiler/codegen/cpu/gemm_parts.h"
@@ -19,18 +20,23 @@ using Kind = Instruction::Kind;
 
 class RegionEmitter {
 public:
-  RegionEmitter(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol, const Target& target)
-      : region_(kernel.phases[0].regions[0]), target_(target), passes_(region_), builder_(module.getContext()),
-        function_(make_kernel(module, symbol)) {
+  RegionEmitter(llvm::Module& module, const Part& part, const std::string& symbol, const Target& target)
+      : region_(part.kernel.phases[0].regions[0]), target_(target), passes_(region_), builder_(module.getContext()),
+        entry_(module.getContext()), function_(make_kernel(module, symbol)) {
     function_->addFnAttr("prefer-vector-width", "512");
-    builder_.SetInsertPoint(block("entry"));
+    entry_.SetInsertPoint(block("entry"));
+    start_ = block("start");
+    builder_.SetInsertPoint(start_);
     Value* buffers = function_->getArg(0);
     scratch_ = function_->getArg(3);
-    sizes_ = emit_buffer(builder_, buffers, 0);
+    sizes_ = emit_buffer(entry_, buffers, 0);
     rows_ = size_of_slot(SizeSlot::rows);
     const int64_t width = kernel::columns_of(region_);
     columns_ = knows_columns(width, target) ? constant(width) : size_of_slot(SizeSlot::columns);
-    evaluate_.emplace(builder_, builder_, target, kernel, region_, buffers, function_->getArg(4));
+    Value* numbers =
+        entry_.CreateConstInBoundsGEP1_64(entry_.getInt64Ty(), sizes_, static_cast<uint64_t>(SizeSlot::count));
+    rows_of_tile_.emplace(builder_, entry_, row_extents(entry_, part, numbers));
+    evaluate_.emplace(builder_, entry_, target, part, buffers, numbers, function_->getArg(4));
   }
 
   void emit() {
@@ -57,18 +63,22 @@ public:
       whole_end_ = builder_.CreateAdd(column_begin_, builder_.CreateAnd(count, constant(-target_.lanes)));
       if (has_rest()) rest_mask_ = evaluate_->first_lanes(builder_.CreateSub(column_end_, whole_end_));
       start_folds();
-      loop(row_begin_, row_end, 1, [&](Value* row) { emit_row(row); });
+      rows_of_tile_->start(row_begin_);
+      loop(row_begin_, row_end, 1, [&](Value* row) {
+        emit_row(row);
+        rows_of_tile_->next();
+      });
       finish_folds();
     });
     builder_.CreateRetVoid();
+    entry_.CreateBr(start_);
   }
 
 private:
   Value* constant(int64_t v) { return builder_.getInt64(static_cast<uint64_t>(v)); }
   llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(builder_.getContext(), name, function_); }
   Value* size_of_slot(SizeSlot slot) {
-    Value* address = builder_.CreateConstInBoundsGEP1_64(builder_.getInt64Ty(), sizes_, static_cast<uint64_t>(slot));
-    return builder_.CreateAlignedLoad(builder_.getInt64Ty(), address, llvm::Align(8));
+    return NumberTable(entry_, sizes_).entry(static_cast<int64_t>(slot), entry_.getInt64Ty());
   }
   Value* minimum(Value* v, Value* limit) { return builder_.CreateSelect(builder_.CreateICmpULT(v, limit), v, limit); }
   const Instruction& at(int i) const { return region_.body[static_cast<size_t>(i)]; }
@@ -188,7 +198,7 @@ private:
   }
 
   void emit_row(Value* row) {
-    evaluate_->begin_row(row);
+    evaluate_->begin_row(row, rows_of_tile_->indices(row));
     for (int level = 0; level <= passes_.last_level; ++level) {
       row_values(row, level);
       column_pass(row, level);
@@ -291,8 +301,10 @@ private:
   const kernel::Region& region_;
   const Target& target_;
   const RowPasses passes_;
-  llvm::IRBuilder<> builder_;
+  llvm::IRBuilder<> builder_, entry_;
   llvm::Function* function_;
+  llvm::BasicBlock* start_ = nullptr;
+  std::optional<AxisWalk> rows_of_tile_;
   std::optional<Evaluator> evaluate_;
   Value *scratch_ = nullptr, *sizes_ = nullptr, *rows_ = nullptr, *columns_ = nullptr, *saved_bytes_ = nullptr;
   Value *row_block_ = nullptr, *row_begin_ = nullptr, *column_begin_ = nullptr, *column_end_ = nullptr;
@@ -302,8 +314,8 @@ private:
 
 }  // namespace
 
-void emit_region(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol, const Target& target) {
-  RegionEmitter(module, kernel, symbol, target).emit();
+void emit_region(llvm::Module& module, const Part& part, const std::string& symbol, const Target& target) {
+  RegionEmitter(module, part, symbol, target).emit();
 }
 
 }  // namespace gmc::codegen

@@ -8,7 +8,6 @@
 
 namespace gmc::codegen {
 
-// `kernel` is that of a Part: its first parameter holds the sizes, and no size of its region is part of the code.
-void emit_region(llvm::Module&, const kernel::Kernel&, const std::string& symbol, const Target&);
+void emit_region(llvm::Module&, const Part&, const std::string& symbol, const Target&);
 
 }  // namespace gmc::codegen
