@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 namespace gmc::fusion {
 namespace {
@@ -15,7 +16,8 @@ class Binder {
 public:
   Binder(const View& view, const std::vector<int>& ops, const std::vector<bool>& stored)
       : view_(view), ops_(ops), stored_(stored) {
-    for (size_t i = 0; i < ops.size(); ++i) position_[ops[i]] = i;
+    for (size_t i = 0; i < ops.size(); ++i) positions_.emplace_back(ops[i], i);
+    std::sort(positions_.begin(), positions_.end());
   }
 
   std::variant<Binding, Refusal> run() {
@@ -35,6 +37,13 @@ private:
   const Op& op(size_t i) const { return view_.ops()[static_cast<size_t>(ops_[i])]; }
   const std::string& name(size_t i) const { return view_.node(ops_[i]).name; }
   std::vector<int>& axes(size_t i) { return binding_.axes[i]; }
+  // Of the op that computes it, in the region.
+  std::optional<size_t> position(graph::Value v) const {
+    const int op = view_.op_of(v);
+    const auto at = std::lower_bound(positions_.begin(), positions_.end(), std::pair(op, size_t{0}));
+    if (at == positions_.end() || at->first != op) return std::nullopt;
+    return at->second;
+  }
   bool refuse(const char* rule, std::string witness) {
     refusal_ = {rule, std::move(witness)};
     return false;
@@ -88,13 +97,12 @@ private:
     for (size_t c = 0; c < ops_.size(); ++c) {
       if (op(c).category == Category::matmul) continue;
       for (const Access& a : op(c).operands) {
-        const auto p = position_.find(view_.op_of(a.source));
-        if (p == position_.end() || !a.aligned) continue;
-        const std::vector<int> kept = kept_dims(p->second);
+        const auto p = position(a.source);
+        if (!p || !a.aligned) continue;
+        const std::vector<int>& kept = op(*p).kept;
         for (size_t j = 0; j < a.dims.size(); ++j)
           if (a.dims[j] >= 0)
-            edges.emplace_back(&axes(p->second)[static_cast<size_t>(kept[j])],
-                               &axes(c)[static_cast<size_t>(a.dims[j])]);
+            edges.emplace_back(&axes(*p)[static_cast<size_t>(kept[j])], &axes(c)[static_cast<size_t>(a.dims[j])]);
       }
     }
     return edges;
@@ -127,42 +135,32 @@ private:
     return true;
   }
 
-  // The dimensions of the index space that the result keeps.
-  std::vector<int> kept_dims(size_t i) const {
-    std::vector<int> kept;
-    const bool reduces = op(i).category == Category::reduce;
-    for (int d = 0; d < static_cast<int>(op(i).index_space.size()); ++d) {
-      const bool gone = reduces && std::count(view_.node(ops_[i]).integers("axes").begin(),
-                                              view_.node(ops_[i]).integers("axes").end(), d) > 0;
-      if (!gone) kept.push_back(d);
-    }
-    return kept;
-  }
-
   bool check_alignment() {
+    std::vector<bool> used;
     for (size_t i = 0; i < ops_.size(); ++i) {
-      std::set<int> used;
+      used.assign(binding_.domain.size(), false);
       for (size_t d = 0; d < axes(i).size(); ++d) {
         const int axis = axes(i)[d];
         if (axis == -1) continue;
         if (axis == unknown || axis >= static_cast<int>(binding_.domain.size()) ||
-            binding_.domain[static_cast<size_t>(axis)] != op(i).index_space[d] || !used.insert(axis).second)
+            binding_.domain[static_cast<size_t>(axis)] != op(i).index_space[d] || used[static_cast<size_t>(axis)])
           return refuse("L2", fmt::format("{} over {} does not lie in {}", name(i), to_string(op(i).index_space),
                                           to_string(binding_.domain)));
+        used[static_cast<size_t>(axis)] = true;
       }
     }
     for (size_t c = 0; c < ops_.size(); ++c)
       for (const Access& a : op(c).operands) {
-        const auto p = position_.find(view_.op_of(a.source));
-        if (p == position_.end()) continue;
+        const auto p = position(a.source);
+        if (!p) continue;
         if (op(c).category == Category::matmul)
-          return refuse("L7", fmt::format("{} feeds the product {}", name(p->second), name(c)));
-        if (!a.aligned) return refuse("L2", fmt::format("{} reads {} at another point", name(c), name(p->second)));
-        const std::vector<int> kept = kept_dims(p->second);
+          return refuse("L7", fmt::format("{} feeds the product {}", name(*p), name(c)));
+        if (!a.aligned) return refuse("L2", fmt::format("{} reads {} at another point", name(c), name(*p)));
+        const std::vector<int>& kept = op(*p).kept;
         for (size_t j = 0; j < a.dims.size(); ++j) {
-          const int from = axes(p->second)[static_cast<size_t>(kept[j])];
+          const int from = axes(*p)[static_cast<size_t>(kept[j])];
           const int at = a.dims[j] < 0 ? -1 : axes(c)[static_cast<size_t>(a.dims[j])];
-          if (from != at) return refuse("L2", fmt::format("{} reads {} along another axis", name(c), name(p->second)));
+          if (from != at) return refuse("L2", fmt::format("{} reads {} along another axis", name(c), name(*p)));
         }
       }
     return true;
@@ -224,19 +222,21 @@ private:
   }
 
   bool check_buffers() {
-    std::set<graph::Value> buffers;
+    std::vector<graph::Value> buffers;
     for (size_t i = 0; i < ops_.size(); ++i) {
-      if (stored_[i]) buffers.insert({op(i).node, 0});
+      if (stored_[i]) buffers.push_back({op(i).node, 0});
       for (const Access& a : op(i).operands)
-        if (!position_.count(view_.op_of(a.source)) && !view_.is_free(a.source)) buffers.insert(a.source);
+        if (!position(a.source) && !view_.is_free(a.source)) buffers.push_back(a.source);
     }
+    std::sort(buffers.begin(), buffers.end());
+    buffers.erase(std::unique(buffers.begin(), buffers.end()), buffers.end());
     return buffers.size() <= max_buffers || refuse("L9", fmt::format("{} buffers", buffers.size()));
   }
 
   const View& view_;
   const std::vector<int>& ops_;
   const std::vector<bool>& stored_;
-  std::map<int, size_t> position_;
+  std::vector<std::pair<int, size_t>> positions_;  // of the ops, by their numbers
   Binding binding_;
   Refusal refusal_;
 };
@@ -247,9 +247,7 @@ std::vector<int> result_axes(const View& view, int op, const std::vector<int>& i
   const Op& o = view.ops()[static_cast<size_t>(op)];
   if (o.category != Category::reduce) return index_axes;
   std::vector<int> out;
-  const Shape& gone = view.node(op).integers("axes");
-  for (size_t d = 0; d < index_axes.size(); ++d)
-    if (std::count(gone.begin(), gone.end(), static_cast<int64_t>(d)) == 0) out.push_back(index_axes[d]);
+  for (int d : o.kept) out.push_back(index_axes[static_cast<size_t>(d)]);
   return out;
 }
 

@@ -311,12 +311,12 @@ Plan PlanBuilder::finish(std::string policy) {
   Plan plan{view_.graph().entry(), std::move(policy), graph_hash(view_.graph()), {}, {}};
   const std::vector<int> all = kernels();
   for (int handle : all) plan.kernels.push_back(kernel(handle));
-  for (size_t i = 0; i < all.size(); ++i)
-    for (size_t j = i + 1; j < all.size(); ++j) {
-      if (!connected(all[i], all[j])) continue;
-      const auto verdict = try_merge(all[i], all[j], false);
-      Decision d{view_.node(kernel(all[i]).regions[0].back()).name, view_.node(kernel(all[j]).regions[0].back()).name,
-                 "", "", ""};
+  for (int a : all) {
+    const std::set<int>& near = neighbours_[static_cast<size_t>(a)];
+    for (auto other = near.upper_bound(a); other != near.end(); ++other) {
+      const auto verdict = try_merge(a, *other, false);
+      Decision d{view_.node(kernel(a).regions[0].back()).name, view_.node(kernel(*other).regions[0].back()).name, "",
+                 "", ""};
       if (const Refusal* refusal = std::get_if<Refusal>(&verdict)) {
         d.result = "illegal";
         d.rule = refusal->rule;
@@ -327,6 +327,7 @@ Plan PlanBuilder::finish(std::string policy) {
       }
       plan.decisions.push_back(std::move(d));
     }
+  }
   order_kernels(view_, plan);
   for (size_t k = 0; k < plan.kernels.size(); ++k) plan.kernels[k].id = fmt::format("k{}", k);
   return plan;

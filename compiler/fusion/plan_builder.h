@@ -78,7 +78,6 @@ private:
     Merge merge;
     int version_a, version_b;
   };
-  bool connected(int a, int b) const { return neighbours_[static_cast<size_t>(a)].count(b) > 0; }
   bool is_inside(int op, int a, int b) const;
   int64_t bytes_saved(int a, int b) const;
   int widest_of(int a, int b) const;

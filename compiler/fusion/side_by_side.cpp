@@ -11,36 +11,42 @@ namespace {
 // Which kernels depend on which, while kernels become one.
 class Reach {
 public:
-  Reach(size_t handles, const std::vector<int>& last_to_first) : bits_(handles), kernels_(last_to_first) {
-    for (int k : kernels_) bits_[static_cast<size_t>(k)].resize((handles + 63) / 64);
+  Reach(size_t handles, const std::vector<int>& last_to_first) : number_(handles) {
+    for (int k : last_to_first) {
+      number_[static_cast<size_t>(k)] = numbers_.size();
+      numbers_.push_back(numbers_.size());
+    }
+    bits_.assign(numbers_.size(), Bits((numbers_.size() + 63) / 64));
   }
   // Kernels are told of from the last to the first.
   void add(int from, int to) {
-    set(of(from), to);
+    set(of(from), number(to));
     include(of(from), of(to));
   }
-  bool operator()(int from, int to) const { return has(bits_[static_cast<size_t>(from)], to); }
+  bool operator()(int from, int to) const { return has(bits_[number(from)], number(to)); }
   // Who reaches either reaches what they are now.
   void join(int a, int b) {
     include(of(a), of(b));
-    std::erase(kernels_, b);
-    for (int k : kernels_)
-      if (k != a && (has(of(k), a) || has(of(k), b))) {
-        set(of(k), a);
-        include(of(k), of(a));
+    std::erase(numbers_, number(b));
+    for (size_t k : numbers_)
+      if (k != number(a) && (has(bits_[k], number(a)) || has(bits_[k], number(b)))) {
+        set(bits_[k], number(a));
+        include(bits_[k], of(a));
       }
   }
 
 private:
   using Bits = std::vector<uint64_t>;
-  Bits& of(int k) { return bits_[static_cast<size_t>(k)]; }
-  static bool has(const Bits& bits, int i) { return bits[static_cast<size_t>(i) / 64] >> (i % 64) & 1; }
-  static void set(Bits& bits, int i) { bits[static_cast<size_t>(i) / 64] |= uint64_t{1} << (i % 64); }
+  size_t number(int kernel) const { return number_[static_cast<size_t>(kernel)]; }
+  Bits& of(int kernel) { return bits_[number(kernel)]; }
+  static bool has(const Bits& bits, size_t i) { return bits[i / 64] >> (i % 64) & 1; }
+  static void set(Bits& bits, size_t i) { bits[i / 64] |= uint64_t{1} << (i % 64); }
   static void include(Bits& to, const Bits& from) {
     for (size_t w = 0; w < to.size(); ++w) to[w] |= from[w];
   }
+  std::vector<size_t> number_;   // per handle: its kernel's
+  std::vector<size_t> numbers_;  // of those that are left
   std::vector<Bits> bits_;
-  std::vector<int> kernels_;
 };
 
 }  // namespace

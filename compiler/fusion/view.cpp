@@ -298,6 +298,9 @@ View::View(const Graph& g) : graph_(&g), op_of_(g.nodes().size(), -1) {
       i = static_cast<size_t>(copied->node) - 1;
       continue;
     }
+    for (int64_t d = 0; d < std::ssize(op.index_space); ++d)
+      if (c != Category::reduce || std::ranges::count(n.integers("axes"), d) == 0)
+        op.kept.push_back(static_cast<int>(d));
     op_of_[i] = static_cast<int>(ops_.size());
     ops_.push_back(std::move(op));
   }

@@ -57,6 +57,7 @@ struct Op {
                       // see below
   std::vector<Access> operands;  // matmul: access i is over [batch.., m, k] and [batch.., k, n]; gather: access 0 is
                                  // over the operand's own shape; taken whole: each is, and dense
+  std::vector<int> kept = {};    // the dimensions of the index space that the result has: all, or those not reduced
 };
 
 // How the matrices [rows, columns] along the last two dimensions of an access lie in memory: rows of contiguous
