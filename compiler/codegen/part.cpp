@@ -44,7 +44,9 @@ public:
       : region_(region), table_(table), first_(static_cast<int64_t>(table.size())) {}
 
   void apply() {
-    for (size_t axis = 1; axis + 1 < region_.extents.size(); ++axis) table_.push_back(region_.extents[axis]);
+    // Rows are divided by these, also the one tile of an empty space.
+    for (size_t axis = 1; axis + 1 < region_.extents.size(); ++axis)
+      table_.push_back(std::max<int64_t>(1, region_.extents[axis]));
     for (Instruction& in : region_.body) {
       if (kernel::has_access(in)) apply(in.access);
       for (kernel::Guard& guard : in.guards) {

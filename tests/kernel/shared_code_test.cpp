@@ -129,6 +129,24 @@ TEST(SharedCode, NumbersAreNotCode) {
   expect(code.kernels[1].functions[0], 4, 2, 2 * wide, 3, 8);
 }
 
+// A tile of an empty space has no rows to take apart, in as many axes as there are.
+TEST(SharedCode, AnEmptySpaceIsNotDividedBy) {
+  for (const char* extents : {"3,0,128", "3,0,5", "0,3,128", "3,4,0"}) {
+    const Kernel k = parse(fmt::format("kernel empty\nparam 0 in f32 0 x\nparam 1 out f32 0 y\nphase\nregion extents "
+                                       "[{}] tile [2,128]\n%0 = load 0 {{0 [7,6,1]}}\nstore 1 {{0 [7,6,1]}} %0\n",
+                                       extents));
+    const codegen::Code code = codegen::compile_kernels({&k}, codegen::host_target(), 1, false);
+    package::Jit jit;
+    jit.add(code.objects.at(0).bytes, "empty");
+    codegen::TileFunction f = code.kernels[0].functions.at(0);
+    std::vector<void*> buffers;
+    for (codegen::Argument& a : f.arguments) buffers.push_back(a.parameter < 0 ? a.numbers.data() : nullptr);
+    const execute::RunParameters parameters{0, 0};
+    reinterpret_cast<execute::Kernel>(jit.lookup(f.symbol))(buffers.data(), 0, static_cast<uint64_t>(f.tiles), nullptr,
+                                                            &parameters);
+  }
+}
+
 // Strips narrower than a vector, of few columns and of many: every tile writes its own and nothing else.
 TEST(SharedCode, StripsNarrowerThanAVectorStayApart) {
   const codegen::Target target = codegen::host_target();
