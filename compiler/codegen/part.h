@@ -24,10 +24,10 @@ enum class SizeSlot : uint8_t {
 struct Part {
   // With this region alone, its product left out. Its first parameter is the table of numbers.
   kernel::Kernel kernel;
-  // Otherwise a number of the region that is 1 + i stands for entry i of the table, behind the sizes: bases, strides
-  // along rows, extents of guards; the `stream` of a draw, and of a constant that is read. 0 is known, and so are
-  // strides along columns. Of row extents no more is left than whether they are 0, 1 or more; entry `axis` - 1 is that
-  // of an axis.
+  // Whether its numbers are those of the code. Otherwise one that is 1 + i stands for entry i of the table, behind the
+  // sizes: bases, strides along rows, extents of guards; the `stream` of a draw, and of a constant that is read. 0 is
+  // known, and so are strides along columns. Of row extents no more is left than whether they are 0, 1 or more; entry
+  // `axis` - 1 is that of an axis.
   bool knows_numbers = false;
   bool wide_guards = false;         // whether any is to be computed in 64 bits
   std::vector<Argument> arguments;  // its parameters, in the order in which the body names them
