@@ -24,6 +24,15 @@ Kernel adding(const std::string& name, double added, int elements) {
                            name, added, elements));
 }
 
+// Runs tiles [begin, end) of a function, given what its kernel is given.
+void run_tiles(execute::Kernel kernel, codegen::TileFunction f, const std::vector<void*>& given, int64_t begin,
+               int64_t end, const execute::RunParameters& run = {0, 0}) {
+  std::vector<void*> buffers;
+  for (codegen::Argument& a : f.arguments)
+    buffers.push_back(a.parameter < 0 ? a.numbers.data() : given.at(static_cast<size_t>(a.parameter)));
+  kernel(buffers.data(), static_cast<uint64_t>(begin), static_cast<uint64_t>(end), nullptr, &run);
+}
+
 TEST(SharedCode, RegionsThatDoTheSameAreOneFunction) {
   const Kernel a = adding("a", 1, 64), again = adding("again", 1, 64), other = adding("other", 2, 64),
                longer = adding("longer", 1, 65), twice = adding("twice", 1, 128);
@@ -67,17 +76,14 @@ TEST(SharedCode, SideBySideOrAloneIsOneFunction) {
   jit.add(code.objects[0].bytes, code.objects[0].name);
   const auto adds = reinterpret_cast<execute::Kernel>(jit.lookup(code.kernels[1].functions[0].symbol));
   std::vector<float> x(64, 1), y(64), other_x(96, 2), other_y(96);
-  void* given[] = {x.data(), y.data(), other_x.data(), other_y.data()};
-  std::vector<void*> buffers;
-  for (codegen::Argument& a : table.arguments)
-    buffers.push_back(a.parameter >= 0 ? given[a.parameter] : a.numbers.data());
+  const std::vector<void*> given{x.data(), y.data(), other_x.data(), other_y.data()};
   const execute::RunParameters run{0, 0, 0, &adds};
   const execute::Kernel both_at_once = routines::find_routine(table.symbol.c_str());
   ASSERT_NE(both_at_once, nullptr);
-  both_at_once(buffers.data(), 1, 2, nullptr, &run);
+  run_tiles(both_at_once, table, given, 1, 2, run);
   EXPECT_EQ(y, std::vector<float>(64, 0));
   EXPECT_EQ(other_y, std::vector<float>(96, 3));
-  both_at_once(buffers.data(), 0, 2, nullptr, &run);
+  run_tiles(both_at_once, table, given, 0, 2, run);
   EXPECT_EQ(y, std::vector<float>(64, 2));
 }
 
@@ -102,20 +108,13 @@ TEST(SharedCode, NumbersAreNotCode) {
   package::Jit jit;
   jit.add(code.objects.at(0).bytes, "padded");
   const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(code.kernels[0].functions.at(0).symbol));
-  const auto expect = [&](const codegen::TileFunction& function, int rows, int channels, int columns, float added,
+  const auto expect = [&](const codegen::TileFunction& f, int rows, int channels, int columns, float added,
                           uint64_t stream) {
-    codegen::TileFunction f = function;
     const int height = rows + 2, width = columns + 8;
     std::vector<float> x(static_cast<size_t>(rows * channels * columns)),
         y(static_cast<size_t>(height * channels * width));
     for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i);
-    std::vector<void*> buffers;
-    for (codegen::Argument& argument : f.arguments)
-      buffers.push_back(argument.parameter < 0    ? static_cast<void*>(argument.numbers.data())
-                        : argument.parameter == 0 ? x.data()
-                                                  : y.data());
-    const execute::RunParameters parameters{11, 2};
-    run(buffers.data(), 0, static_cast<uint64_t>(f.tiles), nullptr, &parameters);
+    run_tiles(run, f, {x.data(), y.data()}, 0, f.tiles, {11, 2});
     const uint64_t key = execute::stream_key(11, stream, 2);
     for (int i = 0; i < static_cast<int>(y.size()); ++i) {
       const int c = i / (height * width), r = i / width % height - 1, column = i % width - 4;
@@ -138,12 +137,8 @@ TEST(SharedCode, AnEmptySpaceIsNotDividedBy) {
     const codegen::Code code = codegen::compile_kernels({&k}, codegen::host_target(), 1, false);
     package::Jit jit;
     jit.add(code.objects.at(0).bytes, "empty");
-    codegen::TileFunction f = code.kernels[0].functions.at(0);
-    std::vector<void*> buffers;
-    for (codegen::Argument& a : f.arguments) buffers.push_back(a.parameter < 0 ? a.numbers.data() : nullptr);
-    const execute::RunParameters parameters{0, 0};
-    reinterpret_cast<execute::Kernel>(jit.lookup(f.symbol))(buffers.data(), 0, static_cast<uint64_t>(f.tiles), nullptr,
-                                                            &parameters);
+    const codegen::TileFunction& f = code.kernels[0].functions.at(0);
+    run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup(f.symbol)), f, {nullptr, nullptr}, 0, f.tiles);
   }
 }
 
@@ -156,17 +151,11 @@ TEST(SharedCode, StripsNarrowerThanAVectorStayApart) {
     const codegen::Code code = codegen::compile_kernels({&k}, target, 1, false);
     package::Jit jit;
     jit.add(code.objects.at(0).bytes, "strips");
-    codegen::TileFunction f = code.kernels[0].functions.at(0);
+    const codegen::TileFunction& f = code.kernels[0].functions.at(0);
     const auto run = reinterpret_cast<execute::Kernel>(jit.lookup(f.symbol));
     ASSERT_EQ(f.tiles, (columns + 2) / 3);
     std::vector<float> x(static_cast<size_t>(columns), 1), y(static_cast<size_t>(columns));
-    std::vector<void*> buffers;
-    for (codegen::Argument& a : f.arguments)
-      buffers.push_back(a.parameter < 0    ? static_cast<void*>(a.numbers.data())
-                        : a.parameter == 0 ? x.data()
-                                           : y.data());
-    const execute::RunParameters parameters{0, 0};
-    run(buffers.data(), 1, 2, nullptr, &parameters);
+    run_tiles(run, f, {x.data(), y.data()}, 1, 2);
     for (int i = 0; i < columns; ++i)
       EXPECT_EQ(y[static_cast<size_t>(i)], i >= 3 && i < 6 ? 2 : 0) << columns << ' ' << i;
   }

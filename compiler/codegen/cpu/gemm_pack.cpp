@@ -49,8 +49,7 @@ struct VectorCopy {
   void transposed(llvm::Value* source, llvm::Value* target, int64_t valid) {
     std::vector<llvm::Value*> rows;
     for (int64_t i = 0; i < lanes; ++i)
-      rows.push_back(i == 0 || i >= valid ? source : float_at(b, rows.back(), stride));
-    for (int64_t i = valid; i < lanes; ++i) rows[static_cast<size_t>(i)] = rows[static_cast<size_t>(valid - 1)];
+      rows.push_back(i == 0 ? source : i < valid ? float_at(b, rows.back(), stride) : rows.back());
     const auto quads = [&](llvm::Value* step, int64_t count) {
       llvm::Value* to = place(target, step);
       for (int64_t first = 0; first < count; first += 4) {
