@@ -27,7 +27,7 @@ std::vector<int> reached_from(int kernel, Each each, Inside inside, size_t kerne
 
 }  // namespace
 
-KernelOrder::KernelOrder(const View& view) : view_(view) {
+KernelOrder::KernelOrder(const View& view) : view_(view), seen_(view.ops().size()) {
   for (int op = 0; op < static_cast<int>(view.ops().size()); ++op) {
     ops_.push_back({op});
     kernel_of_.push_back(op);
@@ -47,16 +47,38 @@ std::vector<int> KernelOrder::sources_behind(int first, int last) const {
       last, [&](int k, auto visit) { each_source(k, visit); }, [&](int k) { return precedes(first, k); }, ops_.size());
 }
 
-KernelOrder::Dependence KernelOrder::dependence(int a, int b) const {
+// From both ends at once, until the walks meet or one of them has nowhere to go: one end may have far more behind it
+// than the other.
+KernelOrder::Dependence KernelOrder::dependence(int a, int b) {
   const int first = precedes(a, b) ? a : b, last = first == a ? b : a;
-  const auto is_read_by_last = [&](int k) {
-    bool found = false;
-    each_reader(k, [&](int next) { found |= next == last; });
-    return found;
+  bool direct = false, met = false;
+  ++walks_;
+  std::vector<int> down, up;
+  const auto go_down = [&](int next) {
+    if (!precedes(next, last)) return;
+    Seen& seen = seen_[static_cast<size_t>(next)];
+    met |= seen.up == walks_;
+    if (std::exchange(seen.down, walks_) != walks_) down.push_back(next);
   };
-  const std::vector<int> between = readers_before(first, last);
-  if (std::any_of(between.begin(), between.end(), is_read_by_last)) return Dependence::through_third;
-  return is_read_by_last(first) ? Dependence::direct : Dependence::none;
+  const auto go_up = [&](int next) {
+    if (!precedes(first, next)) return;
+    Seen& seen = seen_[static_cast<size_t>(next)];
+    met |= seen.down == walks_;
+    if (std::exchange(seen.up, walks_) != walks_) up.push_back(next);
+  };
+  each_reader(first, [&](int next) {
+    direct |= next == last;
+    go_down(next);
+  });
+  each_source(last, go_up);
+  while (!met && !down.empty() && !up.empty()) {
+    const int from = down.back(), to = up.back();
+    down.pop_back();
+    up.pop_back();
+    each_reader(from, go_down);
+    each_source(to, go_up);
+  }
+  return met ? Dependence::through_third : direct ? Dependence::direct : Dependence::none;
 }
 
 void KernelOrder::join(int a, int b) {

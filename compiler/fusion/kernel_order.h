@@ -19,7 +19,7 @@ public:
   // How the later of two kernels depends on the earlier: through a third kernel (and then maybe directly, too), by what
   // it reads of it only, or not.
   enum class Dependence { none, direct, through_third };
-  Dependence dependence(int a, int b) const;
+  Dependence dependence(int a, int b);
   // `b` becomes part of `a`: neither depends on the other through a third. What both need goes in front of them, what
   // needs them behind (Pearce and Kelly, "A dynamic topological sort algorithm for directed acyclic graphs", JEA 11,
   // 2006).
@@ -53,6 +53,12 @@ private:
   std::vector<std::vector<int>> ops_;  // per kernel
   std::vector<int> kernel_of_;         // per op
   std::vector<int> place_;             // per kernel
+  // Which walk, counted from 1, was the last to come by, per kernel.
+  struct Seen {
+    uint64_t down = 0, up = 0;
+  };
+  std::vector<Seen> seen_;
+  uint64_t walks_ = 0;
 };
 
 }  // namespace gmc::fusion

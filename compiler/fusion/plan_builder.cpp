@@ -62,7 +62,8 @@ PlanBuilder::PlanBuilder(const View& view, std::string library)
   for (size_t i = 0; i < view.ops().size(); ++i) {
     const int op = static_cast<int>(i);
     Slot slot;
-    slot.has_product = view.ops()[i].category == Category::matmul;
+    slot.product = view.ops()[i].category == Category::matmul ? op : -1;
+    slot.reduces = view.ops()[i].category == Category::reduce;
     slot.kernel = {"", {{op}}, library_takes(view, op) ? library_ : library_of(view.ops()[i].category), ""};
     slot.work = flops(view, op);
     slot.widest = op;
@@ -137,7 +138,7 @@ std::variant<Merge, Refusal> PlanBuilder::judge(int a, int b, bool horizontal) c
   const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
   if (!x.kernel.library.empty() || !y.kernel.library.empty()) return Refusal{"L7", "a call of a library stands alone"};
   if (horizontal) {
-    if (x.has_product || y.has_product) return Refusal{"L6", "a product does not share a launch"};
+    if (x.product >= 0 || y.product >= 0) return Refusal{"L6", "a product does not share a launch"};
     return Merge{a, b, true, 0};
   }
   if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1)
@@ -159,7 +160,7 @@ std::vector<int> PlanBuilder::joined(int a, int b) const {
 // A product, or else the op with the most elements.
 int PlanBuilder::widest_of(int a, int b) const {
   const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
-  const auto rank = [&](const Slot& s) { return std::tuple(s.has_product, view_.elements(s.widest), -s.widest); };
+  const auto rank = [&](const Slot& s) { return std::tuple(s.product >= 0, view_.elements(s.widest), -s.widest); };
   return rank(x) > rank(y) ? x.widest : y.widest;
 }
 
@@ -169,10 +170,10 @@ double PlanBuilder::repeated_work(const std::vector<int>& region, const Shape& d
   const auto of_domain = static_cast<double>(element_count(domain));
   double sum = 0;
   for (int op : region) {
-    const Shape& space = view_.ops()[static_cast<size_t>(op)].index_space;
-    if (space.empty() || space.back() == 1) continue;
+    const Shape& own_space = space(op);
+    if (own_space.empty() || own_space.back() == 1) continue;
     const auto own = static_cast<double>(view_.elements(op));
-    if (space.back() == domain.back())
+    if (own_space.back() == domain.back())
       sum += std::max(0.0, of_domain - own) * view_.node(op).op->cost;
     else if (own == of_domain)
       sum += own * across;
@@ -182,7 +183,6 @@ double PlanBuilder::repeated_work(const std::vector<int>& region, const Shape& d
 
 // Of the region that the two would make.
 double PlanBuilder::repeated_by(int a, int b) const {
-  const auto space = [&](int op) -> const Shape& { return view_.ops()[static_cast<size_t>(op)].index_space; };
   const Shape& domain = space(widest_of(a, b));
   double sum = 0;
   for (int k : {a, b}) {
@@ -197,12 +197,37 @@ double PlanBuilder::added_work(const Merge& m) const {
   return repeated_by(m.a, m.b) - slots_[static_cast<size_t>(m.a)].repeated - slots_[static_cast<size_t>(m.b)].repeated;
 }
 
+bool PlanBuilder::feeds_product(int from, int to) const {
+  const int product = slots_[static_cast<size_t>(to)].product;
+  if (product < 0) return false;
+  const std::vector<Access>& operands = view_.ops()[static_cast<size_t>(product)].operands;
+  return std::any_of(operands.begin(), operands.end(), [&](const Access& a) {
+    const int source = view_.op_of(a.source);
+    return source >= 0 && order_.kernel_of(source) == from;
+  });
+}
+
+// What rules of legality say of two kernels as a whole. Most pairs end here, and the binding of a region costs as much
+// as it has ops.
+bool PlanBuilder::might_fuse(int a, int b) const {
+  const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
+  if (!x.kernel.library.empty() || !y.kernel.library.empty()) return false;
+  if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1) return false;
+  const bool has_product = x.product >= 0 || y.product >= 0;
+  if ((x.product >= 0 && y.product >= 0) || (has_product && (x.reduces || y.reduces))) return false;
+  if (feeds_product(a, b) || feeds_product(b, a)) return false;
+  // The dimensions of all spaces are different axes of the domain.
+  const int widest = widest_of(a, b);
+  const Shape &domain = space(widest), &other = space(widest == x.widest ? y.widest : x.widest);
+  return std::all_of(other.begin(), other.end(), [&](int64_t extent) {
+    return extent == 1 ||
+           std::count(other.begin(), other.end(), extent) <= std::count(domain.begin(), domain.end(), extent);
+  });
+}
+
 // A merge that might be legal, from what costs little to find out.
 std::optional<Merge> PlanBuilder::propose(int a, int b) const {
-  const Slot &x = slots_[static_cast<size_t>(a)], &y = slots_[static_cast<size_t>(b)];
-  if (!x.kernel.library.empty() || !y.kernel.library.empty()) return std::nullopt;
-  if (x.kernel.regions.size() != 1 || y.kernel.regions.size() != 1 || (x.has_product && y.has_product))
-    return std::nullopt;
+  if (!might_fuse(a, b)) return std::nullopt;
   return Merge{a, b, false, bytes_saved(a, b)};
 }
 
@@ -216,7 +241,7 @@ const std::variant<Merge, Refusal>& PlanBuilder::judged(int a, int b, bool horiz
   return cache_.insert_or_assign({a, b, horizontal}, now).first->second.verdict;
 }
 
-std::optional<Refusal> PlanBuilder::refused_by_others(const Merge& m) const {
+std::optional<Refusal> PlanBuilder::refused_by_others(const Merge& m) {
   const auto dependence = order_.dependence(m.a, m.b);
   if (m.horizontal && dependence != KernelOrder::Dependence::none) return Refusal{"L6", "one depends on the other"};
   if (dependence == KernelOrder::Dependence::through_third)
@@ -276,7 +301,8 @@ void PlanBuilder::merge(const Merge& m, std::string reason) {
   }
   order_.join(m.a, m.b);
   a.kernel.reason = std::move(reason);
-  a.has_product |= b.has_product;
+  a.product = std::max(a.product, b.product);
+  a.reduces |= b.reduces;
   a.work += b.work;
   const auto is_wanted = [&](int op) {
     const std::vector<int>& readers = view_.readers(op);

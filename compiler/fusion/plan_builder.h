@@ -34,7 +34,7 @@ public:
   // Handles of the kernels there are, ascending.
   std::vector<int> kernels() const;
   const PlanKernel& kernel(int handle) const { return slots_[static_cast<size_t>(handle)].kernel; }
-  bool has_product(int handle) const { return slots_[static_cast<size_t>(handle)].has_product; }
+  bool has_product(int handle) const { return slots_[static_cast<size_t>(handle)].product >= 0; }
   // The work by which a kernel of these two in one region exceeds theirs, by cost: an op that varies along the columns
   // but not along the rows is evaluated anew in each row, and one that lies across the space reads against the grain.
   double added_work(const Merge&) const;
@@ -58,7 +58,8 @@ public:
 private:
   struct Slot {
     PlanKernel kernel;
-    bool has_product = false;
+    int product = -1;      // the op, if it has one
+    bool reduces = false;  // whether an op is a reduction
     double work = 0;
     bool alive = true;
     int version = 0;
@@ -81,13 +82,16 @@ private:
   bool is_inside(int op, int a, int b) const;
   int64_t bytes_saved(int a, int b) const;
   int widest_of(int a, int b) const;
+  const Shape& space(int op) const { return view_.ops()[static_cast<size_t>(op)].index_space; }
+  bool feeds_product(int from, int to) const;
+  bool might_fuse(int a, int b) const;
   double repeated_work(const std::vector<int>& region, const Shape& domain) const;
   double repeated_by(int a, int b) const;
   std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;
   std::optional<Merge> propose(int a, int b) const;
   std::vector<int> joined(int a, int b) const;
   const std::variant<Merge, Refusal>& judged(int a, int b, bool horizontal);
-  std::optional<Refusal> refused_by_others(const Merge&) const;
+  std::optional<Refusal> refused_by_others(const Merge&);
 
   const View& view_;
   std::string library_;
