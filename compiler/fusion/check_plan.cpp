@@ -18,8 +18,10 @@ constexpr size_t most_ops = 256, most_buffers = 64;  // of a region: L9
 
 class Checker {
 public:
-  Checker(const View& view, const Plan& plan) : view_(view), graph_(view.graph()), plan_(plan) {
-    for (const graph::Output& o : graph_.outputs()) needed_.insert(o.value.node);
+  Checker(const View& view, const Plan& plan)
+      : view_(view), graph_(view.graph()), plan_(plan), places_(view.ops().size()), readings_(view.ops().size()),
+        needed_(graph_.nodes().size()) {
+    for (const graph::Output& o : graph_.outputs()) needed_[static_cast<size_t>(o.value.node)] = true;
   }
 
   void run() {
@@ -30,15 +32,16 @@ public:
 
 private:
   struct Place {
-    size_t kernel, region;
-    auto operator<=>(const Place&) const = default;
+    size_t kernel = none, region = 0, position = 0;  // the last: in its region
+    bool shares_region(const Place& other) const { return kernel == other.kernel && region == other.region; }
   };
+  static constexpr size_t none = static_cast<size_t>(-1);
   // A region under examination: every dimension of every op with more than one index is a member of an axis.
   struct Space {
     const std::vector<int>& ops;
     std::vector<size_t> first;   // of the dimensions of each op
     std::vector<size_t> parent;  // of joined dimensions
-    std::map<size_t, int> axis;  // of their roots
+    std::vector<int> axis;       // of their roots, -1 where it is not known
     Shape domain;
     size_t root(size_t d) const {
       while (parent[d] != d) d = parent[d];
@@ -53,7 +56,7 @@ private:
   }
   [[noreturn]] void malformed(const std::string& what) const { fail("plan of entry '{}': {}", graph_.entry(), what); }
 
-  Shape index_space(int op) const {
+  const Shape& index_space(int op) const {
     return category(op) == Category::reduce ? graph_.type(node(op).inputs[0]).shape : view_.type(op).shape;
   }
   // Dimensions of the index space that the result has.
@@ -77,29 +80,35 @@ private:
       for (size_t r = 0; r < kernel.regions.size(); ++r) {
         const std::vector<int>& ops = kernel.regions[r];
         if (ops.empty()) malformed(fmt::format("kernel '{}' has a region without ops", kernel.id));
+        size_t position = 0;
         for (int op : ops) {
           if (op < 0 || static_cast<size_t>(op) >= view_.ops().size())
             malformed(fmt::format("kernel '{}' names op {} of {}", kernel.id, op, view_.ops().size()));
-          if (auto [it, inserted] = place_.try_emplace(op, Place{k, r}); !inserted)
+          Place& place = places_[static_cast<size_t>(op)];
+          if (place.kernel != none)
             malformed(fmt::format("op '{}' is in kernel '{}' and again in kernel '{}'", node(op).name,
-                                  plan_.kernels[it->second.kernel].id, kernel.id));
+                                  plan_.kernels[place.kernel].id, kernel.id));
+          place = {k, r, position++};
         }
         if (!std::is_sorted(ops.begin(), ops.end()))
           malformed(fmt::format("kernel '{}' lists its ops out of order", kernel.id));
       }
     }
     for (int op = 0; op < static_cast<int>(view_.ops().size()); ++op) {
-      if (!place_.count(op)) malformed(fmt::format("op '{}' is in no kernel", node(op).name));
-      readings_[op];  // an op without operands, a draw, reads nothing
+      if (place(op).kernel == none) malformed(fmt::format("op '{}' is in no kernel", node(op).name));
+      std::vector<Reading>& readings = readings_[static_cast<size_t>(op)];
       for (size_t i = 0; i < node(op).inputs.size(); ++i) {
-        readings_[op].push_back(read_operand(view_, op, i));
-        const int source = view_.op_of(readings_[op].back().source);
-        if (source >= 0 && place_.count(source) && place_.at(source) != place_.at(op)) needed_.insert(node_of(source));
+        readings.push_back(read_operand(view_, op, i));
+        const int source = view_.op_of(readings.back().source);
+        if (source >= 0 && !place(source).shares_region(place(op)))
+          needed_[static_cast<size_t>(node_of(source))] = true;
       }
     }
   }
+  const Place& place(int op) const { return places_[static_cast<size_t>(op)]; }
+  const std::vector<Reading>& readings(int op) const { return readings_[static_cast<size_t>(op)]; }
   int32_t node_of(int op) const { return view_.ops()[static_cast<size_t>(op)].node; }
-  bool stored(int op) const { return needed_.count(node_of(op)) > 0; }
+  bool stored(int op) const { return needed_[static_cast<size_t>(node_of(op))]; }
 
   void check_kernel(size_t k) const {
     const PlanKernel& kernel = plan_.kernels[k];
@@ -111,11 +120,11 @@ private:
                  fmt::format("{} is a call of the library '{}'", node(op).name, library_of(category(op))));
         if (category(op) == Category::matmul && kernel.regions.size() > 1)
           refuse(k, "L6 (side by side)", fmt::format("the product {} shares a launch", node(op).name));
-        for (const Reading& r : readings_.at(op)) {
-          const auto from = place_.find(view_.op_of(r.source));
-          if (from != place_.end() && from->second.kernel == k && from->second != place_.at(op))
+        for (const Reading& r : readings(op)) {
+          const int from = view_.op_of(r.source);
+          if (from >= 0 && place(from).kernel == k && !place(from).shares_region(place(op)))
             refuse(k, "L6 (side by side)",
-                   fmt::format("{} reads {} of another region", node(op).name, node(from->first).name));
+                   fmt::format("{} reads {} of another region", node(op).name, node(from).name));
         }
       }
     for (const std::vector<int>& ops : kernel.regions) check_region(k, ops);
@@ -133,7 +142,7 @@ private:
     if (view_.type(op).dtype != DType::f32 || view_.type(op).shape.size() != 2)
       refuse(k, "L7 (library product)",
              fmt::format("{} is {}, not a matrix of f32", node(op).name, to_string(view_.type(op))));
-    for (const Reading& r : readings_.at(op)) {
+    for (const Reading& r : readings(op)) {
       const int64_t rows = r.space[0], columns = r.space[1];
       auto is = [&](int64_t down, int64_t right) {
         return r.affine && (rows == 1 || r.strides[0] == down) && (columns == 1 || r.strides[1] == right);
@@ -149,7 +158,7 @@ private:
     const int op = kernel.regions[0][0];
     if (kernel.regions.size() != 1 || kernel.regions[0].size() != 1 || library_of(category(op)) != kernel.library)
       refuse(k, "L7 (call)", fmt::format("it must hold one call and nothing else, it has {}", node(op).name));
-    for (const Reading& r : readings_.at(op)) {
+    for (const Reading& r : readings(op)) {
       const Shape steps = row_major_steps(r.space);
       bool dense = r.affine && (view_.op_of(r.source) >= 0 || graph_.node(r.source).op->category != Category::constant);
       for (size_t d = 0; d < r.space.size(); ++d) dense &= r.space[d] == 1 || r.strides[d] == steps[d];
@@ -164,7 +173,7 @@ private:
     int product = -1;
     for (int op : ops) {
       s.first.push_back(s.parent.size());
-      for (size_t d = 0; d < index_space(op).size(); ++d) s.parent.push_back(s.parent.size());
+      for (size_t d = index_space(op).size(); d > 0; --d) s.parent.push_back(s.parent.size());
       if (category(op) != Category::matmul) continue;
       if (product >= 0) refuse(k, "L7 (one product)", node(product).name + " and " + node(op).name);
       product = op;
@@ -172,6 +181,7 @@ private:
     for (int op : ops)
       if (product >= 0 && category(op) == Category::reduce)
         refuse(k, "L7 (one product)", fmt::format("the reduction {} beside {}", node(op).name, node(product).name));
+    s.axis.assign(s.parent.size(), -1);
     for (int op : ops) join_operands(k, s, op);
     place_axes(k, s, product);
     for (int op : ops) {
@@ -181,15 +191,14 @@ private:
     check_size(k, ops);
   }
 
-  size_t position(const Space& s, int op) const {
-    return static_cast<size_t>(std::find(s.ops.begin(), s.ops.end(), op) - s.ops.begin());
-  }
+  // Where the dimensions of an op of the region begin.
+  size_t first(const Space& s, int op) const { return s.first[place(op).position]; }
 
   // A value of the region is read at the point where it is computed: each of its dimensions is one of the reader's.
   void join_operands(size_t k, Space& s, int op) const {
-    for (const Reading& r : readings_.at(op)) {
+    for (const Reading& r : readings(op)) {
       const int source = view_.op_of(r.source);
-      if (source < 0 || place_.at(source) != place_.at(op)) continue;
+      if (source < 0 || !place(source).shares_region(place(op))) continue;
       const std::string& who = node(op).name;
       if (category(op) == Category::matmul)
         refuse(k, "L7 (one product)", fmt::format("{} feeds {}", node(source).name, who));
@@ -208,7 +217,7 @@ private:
         size_t j = 0;
         while (j < shape.size() && (shape[j] == 1 || steps[j] != r.strides[d])) ++j;
         if (j == shape.size() || shape[j] != r.space[d] || !found.insert(j).second) wrong();
-        s.parent[s.root(s.first[position(s, source)] + dims[j])] = s.root(s.first[position(s, op)] + d);
+        s.parent[s.root(first(s, source) + dims[j])] = s.root(first(s, op) + d);
       }
       if (static_cast<int64_t>(found.size()) !=
           std::count_if(shape.begin(), shape.end(), [](auto e) { return e != 1; }))
@@ -224,27 +233,27 @@ private:
     s.domain = index_space(widest);
     if (s.domain.empty()) s.domain = {1};
     auto place = [&](int op) {
-      const Shape space = index_space(op);
+      const Shape& space = index_space(op);
       std::set<int> used;
-      auto dim = [&](size_t d) { return s.root(s.first[position(s, op)] + d); };
+      auto axis_of = [&](size_t d) -> int& { return s.axis[s.root(first(s, op) + d)]; };
       auto misfit = [&] {
         refuse(k, "L2 (aligned)",
                fmt::format("{} over {} does not lie in {}", node(op).name, to_string(space), to_string(s.domain)));
       };
       for (size_t d = 0; d < space.size(); ++d)
-        if (auto it = s.axis.find(dim(d)); space[d] != 1 && it != s.axis.end()) used.insert(it->second);
+        if (space[d] != 1 && axis_of(d) >= 0) used.insert(axis_of(d));
       int axis = static_cast<int>(s.domain.size()) - 1;
       for (size_t d = space.size(); d-- > 0;) {
-        if (space[d] == 1 || s.axis.count(dim(d))) continue;
+        if (space[d] == 1 || axis_of(d) >= 0) continue;
         if (op == widest) axis = static_cast<int>(d);
         while (axis >= 0 && (used.count(axis) || s.domain[static_cast<size_t>(axis)] != space[d])) --axis;
         if (axis < 0) misfit();
         used.insert(axis);
-        s.axis[dim(d)] = axis--;
+        axis_of(d) = axis--;
       }
       std::set<int> own;
       for (size_t d = 0; d < space.size(); ++d)
-        if (space[d] != 1 && !own.insert(s.axis.at(dim(d))).second) misfit();
+        if (space[d] != 1 && !own.insert(axis_of(d)).second) misfit();
     };
     place(widest);
     for (int op : s.ops) place(op);
@@ -254,7 +263,7 @@ private:
   std::set<int> axes_of(const Space& s, int op, const std::vector<size_t>& dims) const {
     std::set<int> out;
     for (size_t d : dims)
-      if (index_space(op)[d] != 1) out.insert(s.axis.at(s.root(s.first[position(s, op)] + d)));
+      if (index_space(op)[d] != 1) out.insert(s.axis[s.root(first(s, op) + d)]);
     return out;
   }
   std::set<int> reduced_axes(const Space& s, int op) const {
@@ -278,7 +287,7 @@ private:
                fmt::format("{} reduces some of the rows of {}, but not axis {}", node(op).name, to_string(s.domain),
                            axis));
     for (int reader : s.ops)
-      for (const Reading& r : readings_.at(reader))
+      for (const Reading& r : readings(reader))
         if (view_.op_of(r.source) == op)
           refuse(
               k, "L4 (cross-row reduction)",
@@ -299,9 +308,9 @@ private:
     std::set<Value> buffers;
     for (int op : ops) {
       if (stored(op)) buffers.insert({node_of(op), 0});
-      for (const Reading& r : readings_.at(op)) {
+      for (const Reading& r : readings(op)) {
         const int source = view_.op_of(r.source);
-        const bool inside = source >= 0 && place_.at(source) == place_.at(op);
+        const bool inside = source >= 0 && place(source).shares_region(place(op));
         if (!inside && !view_.is_free(r.source)) buffers.insert(r.source);
       }
     }
@@ -313,11 +322,11 @@ private:
 
   // Kernels in rounds: each runs once all it reads from have run.
   void check_order() const {
-    std::map<size_t, std::map<size_t, std::string>> before;
-    for (const auto& [op, place] : place_)
-      for (const Reading& r : readings_.at(op))
-        if (auto from = place_.find(view_.op_of(r.source)); from != place_.end() && from->second.kernel != place.kernel)
-          before[place.kernel].try_emplace(from->second.kernel, node(op).name + " reads " + node(from->first).name);
+    std::vector<std::map<size_t, std::pair<int, int>>> before(plan_.kernels.size());  // who reads whom
+    for (int op = 0; op < static_cast<int>(places_.size()); ++op)
+      for (const Reading& r : readings(op))
+        if (const int from = view_.op_of(r.source); from >= 0 && place(from).kernel != place(op).kernel)
+          before[place(op).kernel].try_emplace(place(from).kernel, op, from);
     std::set<size_t> waiting;
     for (size_t k = 0; k < plan_.kernels.size(); ++k) waiting.insert(k);
     auto waits_for = [&](size_t k) {
@@ -334,7 +343,8 @@ private:
     for (size_t k = at, first = 1; k != at || first; first = 0) {
       const auto next = waits_for(k);
       witness += (witness.empty() ? "" : "; ") +
-                 fmt::format("{} ({} waits for {})", next->second, plan_.kernels[k].id, plan_.kernels[next->first].id);
+                 fmt::format("{} reads {} ({} waits for {})", node(next->second.first).name,
+                             node(next->second.second).name, plan_.kernels[k].id, plan_.kernels[next->first].id);
       k = next->first;
     }
     refuse(at, "L1 (convex)", witness);
@@ -343,9 +353,9 @@ private:
   const View& view_;
   const graph::Graph& graph_;
   const Plan& plan_;
-  std::map<int, Place> place_;
-  std::map<int, std::vector<Reading>> readings_;
-  std::set<int32_t> needed_;  // nodes whose values leave the entry or their region
+  std::vector<Place> places_;                   // per op
+  std::vector<std::vector<Reading>> readings_;  // per op
+  std::vector<bool> needed_;                    // per node: whether its values leave the entry or their region
 };
 
 }  // namespace

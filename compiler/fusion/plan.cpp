@@ -7,17 +7,17 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <map>
+#include <queue>
 #include <set>
 
 namespace gmc::fusion {
 namespace {
 
-std::map<int, size_t> kernel_of_ops(const Plan& plan) {
-  std::map<int, size_t> kernel_of;
+std::vector<size_t> kernel_of_ops(const View& view, const Plan& plan) {
+  std::vector<size_t> kernel_of(view.ops().size());
   for (size_t k = 0; k < plan.kernels.size(); ++k)
     for (const auto& region : plan.kernels[k].regions)
-      for (int op : region) kernel_of[op] = k;
+      for (int op : region) kernel_of[static_cast<size_t>(op)] = k;
   return kernel_of;
 }
 
@@ -63,7 +63,7 @@ Traffic traffic(const View& view, const PlanKernel& kernel) {
 
 PlanReport report(const View& view, const Plan& plan) {
   PlanReport r;
-  const auto kernel_of = kernel_of_ops(plan);
+  const std::vector<size_t> kernel_of = kernel_of_ops(view, plan);
   for (const PlanKernel& kernel : plan.kernels) {
     bool product = false;
     for (const auto& region : kernel.regions)
@@ -84,7 +84,7 @@ PlanReport report(const View& view, const Plan& plan) {
     const int op = static_cast<int>(i);
     std::set<size_t> reading;
     for (int reader : view.readers(op))
-      if (kernel_of.at(reader) != kernel_of.at(op)) reading.insert(kernel_of.at(reader));
+      if (const size_t k = kernel_of[static_cast<size_t>(reader)]; k != kernel_of[i]) reading.insert(k);
     if (!reading.empty()) r.bytes_between += view.bytes(op) * static_cast<int64_t>(1 + reading.size());
     for (const Access& a : view.ops()[i].operands)
       if (view.op_of(a.source) < 0 && !view.is_free(a.source) && outside.insert(a.source).second)
@@ -190,35 +190,42 @@ Plan plan_from_json(const View& view, const nlohmann::json& j) {
 }
 
 void order_kernels(const View& view, Plan& plan) {
-  const auto kernel_of = kernel_of_ops(plan);
-  std::vector<std::set<size_t>> before(plan.kernels.size());
-  for (const auto& [op, kernel] : kernel_of)
-    for (const Access& a : view.ops()[static_cast<size_t>(op)].operands)
-      if (auto it = kernel_of.find(view.op_of(a.source)); it != kernel_of.end() && it->second != kernel)
-        before[kernel].insert(it->second);
+  const size_t count = plan.kernels.size();
+  const std::vector<size_t> kernel_of = kernel_of_ops(view, plan);
+  std::vector<std::set<size_t>> before(count);
+  std::vector<std::vector<size_t>> behind(count);
+  for (size_t k = 0; k < count; ++k)
+    for (const auto& region : plan.kernels[k].regions)
+      for (int op : region)
+        for (const Access& a : view.ops()[static_cast<size_t>(op)].operands)
+          if (const int source = view.op_of(a.source); source >= 0)
+            if (const size_t from = kernel_of[static_cast<size_t>(source)]; from != k && before[k].insert(from).second)
+              behind[from].push_back(k);
   // Among those that can run, the one with the earliest op first: the order of the model.
-  std::vector<PlanKernel> ordered;
-  std::vector<bool> done(plan.kernels.size(), false);
-  auto earliest = [&](size_t k) {
+  using Ready = std::pair<int, size_t>;
+  std::priority_queue<Ready, std::vector<Ready>, std::greater<>> ready;
+  std::vector<size_t> waits_for(count);
+  const auto make_ready = [&](size_t k) {
     int first = static_cast<int>(view.ops().size());
     for (const auto& region : plan.kernels[k].regions)
       if (!region.empty()) first = std::min(first, region.front());
-    return first;
+    ready.emplace(first, k);
   };
-  while (ordered.size() < plan.kernels.size()) {
-    size_t next = plan.kernels.size();
-    for (size_t k = 0; k < plan.kernels.size(); ++k) {
-      const bool ready = !done[k] && std::all_of(before[k].begin(), before[k].end(), [&](size_t b) { return done[b]; });
-      if (ready && (next == plan.kernels.size() || earliest(k) < earliest(next))) next = k;
-    }
-    if (next == plan.kernels.size()) {
-      std::string cycle;
-      for (size_t k = 0; k < plan.kernels.size(); ++k)
-        if (!done[k]) cycle += (cycle.empty() ? "" : ", ") + plan.kernels[k].id;
-      fail("plan of entry '{}' breaks L1 (convex): kernels {} wait for each other", plan.entry, cycle);
-    }
-    done[next] = true;
+  for (size_t k = 0; k < count; ++k)
+    if (waits_for[k] = before[k].size(); waits_for[k] == 0) make_ready(k);
+  std::vector<PlanKernel> ordered;
+  while (!ready.empty()) {
+    const size_t next = ready.top().second;
+    ready.pop();
     ordered.push_back(plan.kernels[next]);
+    for (size_t k : behind[next])
+      if (--waits_for[k] == 0) make_ready(k);
+  }
+  if (ordered.size() < count) {
+    std::string cycle;
+    for (size_t k = 0; k < count; ++k)
+      if (waits_for[k] > 0) cycle += (cycle.empty() ? "" : ", ") + plan.kernels[k].id;
+    fail("plan of entry '{}' breaks L1 (convex): kernels {} wait for each other", plan.entry, cycle);
   }
   plan.kernels = std::move(ordered);
 }

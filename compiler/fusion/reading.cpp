@@ -68,6 +68,11 @@ Reading read_operand(const View& view, int op, size_t k) {
   r.strides.assign(r.space.size(), 0);
   const int64_t count = element_count(r.space);
   if (count == 0) return r;
+  if (walk.empty()) {
+    for (size_t d = 0; d < r.space.size(); ++d)
+      if (r.space[d] > 1) r.strides[d] = steps[d];
+    return r;
+  }
   for (size_t d = 0; d < r.space.size(); ++d) {
     Shape unit(r.space.size(), 0);
     unit[d] = 1;
