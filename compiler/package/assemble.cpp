@@ -29,7 +29,7 @@ public:
     declare_inputs(entry);
     declare_outputs(entry);
     for (const graph::Output& o : graph_.outputs())
-      if (o.is_state) updates_.push_back({graph_.find_input(o.name), o.value, state(o.name)});
+      if (o.is_state) updates_.push_back({old_version(o.name), o.value, state(o.name)});
     entry.first_step = writer_.step_count();
     Block(writer_, schedule_, entry_).run(inputs_, outputs_, updates_);
     const int64_t arena = schedule_.write();
@@ -51,6 +51,12 @@ private:
     return slot->second;
   }
 
+  // The input that a state comes in by; not valid if the entry does not read it.
+  Value old_version(const std::string& state) const {
+    const auto it = old_versions_.find(state);
+    return it == old_versions_.end() ? Value{} : it->second;
+  }
+
   void declare_inputs(execute::Entry& entry) {
     bool first = true;
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
@@ -59,6 +65,7 @@ private:
       const Value v{static_cast<int32_t>(i), 0};
       if (n.text("role") == "state") {
         inputs_[v] = state(n.text("name"));
+        old_versions_[n.text("name")] = v;
         continue;
       }
       const uint32_t at =
@@ -87,6 +94,7 @@ private:
   PackageWriter& writer_;
   Schedule schedule_;
   std::map<Value, int> inputs_;
+  std::map<std::string, Value> old_versions_;
   std::map<uint32_t, int> state_memory_;
   std::vector<Block::Placement> outputs_;
   std::vector<Block::Update> updates_;

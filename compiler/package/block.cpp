@@ -99,9 +99,11 @@ bool Block::only_reshapes(const lower::Step& step) const {
 }
 
 void Block::place_updates(const std::vector<Update>& updates) {
+  const std::map<Value, Life> lives = this->lives();
+  const auto life = [&](Value v) { return lives.count(v) ? lives.at(v) : Life{}; };
   for (const Update& u : updates) {
     if (u.value == u.old) continue;
-    if (places_.count(u.value) || !can_replace(u, updates)) {
+    if (places_.count(u.value) || !can_replace(u, life(u.old), life(u.value).writer, updates)) {
       // It must last until it is copied: a loop that begins with it has to leave it alone.
       place_of(u.value);
       late_copies_.push_back({u.value, u.memory});
@@ -112,23 +114,31 @@ void Block::place_updates(const std::vector<Update>& updates) {
   }
 }
 
+// Of the values that steps compute and read.
+std::map<Value, Block::Life> Block::lives() const {
+  std::map<Value, Life> out;
+  for (size_t s = 0; s < entry_.steps.size(); ++s) {
+    const lower::Step& step = entry_.steps[s];
+    for (size_t p = 0; p < step.values.size(); ++p) {
+      if (!step.values[p].valid()) continue;
+      Life& life = out[step.values[p]];
+      const Mode mode = step.kernel.parameters[p].mode;
+      if (mode == Mode::out) life.writer = static_cast<int>(s);
+      if (mode == Mode::in) life.last_reader = static_cast<int>(s);
+    }
+  }
+  return out;
+}
+
 // Whether the new value may be written over the old one: nobody reads the old one afterwards, and what writes it reads
 // each old element only where it writes it.
-bool Block::can_replace(const Update& u, const std::vector<Update>& updates) const {
-  int writer = -1, last_reader = -1;
-  for (size_t s = 0; s < entry_.steps.size(); ++s)
-    for (size_t p = 0; p < entry_.steps[s].values.size(); ++p) {
-      const lower::Step& step = entry_.steps[s];
-      if (!step.values[p].valid()) continue;
-      if (step.kernel.parameters[p].mode == Mode::out && step.values[p] == u.value) writer = static_cast<int>(s);
-      if (u.old.valid() && reads(step, p, u.old)) last_reader = static_cast<int>(s);
-    }
-  if (writer < 0 || last_reader > writer) return false;
+bool Block::can_replace(const Update& u, const Life& of_old, int writer, const std::vector<Update>& updates) const {
+  if (writer < 0 || of_old.last_reader > writer) return false;
   for (const Placement& p : early_copies_)
     if (p.value == u.old) return false;
   for (const Update& other : updates)
     if (other.value == u.old) return false;
-  return last_reader < writer ||
+  return of_old.last_reader < writer ||
          reads_where_it_writes(graph_, entry_.steps[static_cast<size_t>(writer)], u.old, u.value);
 }
 

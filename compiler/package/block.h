@@ -39,7 +39,11 @@ private:
   void place_outputs(const std::vector<Placement>&);
   void place_updates(const std::vector<Update>&);
   void place_carries();
-  bool can_replace(const Update&, const std::vector<Update>&) const;
+  struct Life {
+    int writer = -1, last_reader = -1;  // steps
+  };
+  std::map<graph::Value, Life> lives() const;
+  bool can_replace(const Update&, const Life& of_old, int writer, const std::vector<Update>&) const;
   bool ends_here(graph::Value, size_t step) const;
   bool only_reshapes(const lower::Step&) const;
 
