@@ -73,11 +73,14 @@ std::vector<TensorType> infer_types(const OpDef& op, std::span<const TensorType>
   return op.infer(operands, attributes);
 }
 
-std::string Graph::unique_name(const std::string& base) {
-  const auto [it, is_new] = names_.try_emplace(base, 0);
-  if (++it->second == 1) return base;
-  std::string name = fmt::format("{}.{}", base, it->second);
-  return names_.try_emplace(name, 1).second ? name : unique_name(base);
+std::string Graph::unique_name(std::string base) {
+  const int before = names_.uses(base)++;
+  if (before == 0) return base;
+  std::string name = fmt::format("{}.{}", base, before + 1);
+  int& uses = names_.uses(name);
+  if (uses > 0) return unique_name(std::move(base));
+  uses = 1;
+  return name;
 }
 
 Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attributes, Regions regions) {
@@ -103,7 +106,7 @@ Value Graph::add(const OpDef& op, std::vector<Value> inputs, Attributes attribut
 
 Value Graph::copy(Node node, std::vector<Value> inputs) {
   node.inputs = std::move(inputs);
-  node.name = unique_name(node.name);
+  node.name = unique_name(std::move(node.name));
   nodes_.push_back(std::move(node));
   return {static_cast<int32_t>(nodes_.size() - 1), 0};
 }

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "compiler/graph/diagnose.h"
+#include "compiler/graph/name_table.h"
 #include "compiler/graph/node.h"
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -29,6 +29,11 @@ public:
   const TensorType& type(Value v) const { return node(v).types[static_cast<size_t>(v.result)]; }
   const std::vector<Output>& outputs() const { return outputs_; }
 
+  // Room for as many nodes.
+  void reserve(size_t nodes) {
+    nodes_.reserve(nodes);
+    names_.reserve(nodes);
+  }
   // Appends a node; infers its types. A mistake in the operands throws `Error` that points at the current location.
   Value add(const OpDef& op, std::vector<Value> inputs, Attributes attributes = {}, Regions regions = {});
   // Appends a node of another graph on new inputs, keeping its name, location and types.
@@ -50,12 +55,12 @@ public:
   Context context;
 
 private:
-  std::string unique_name(const std::string& base);
+  std::string unique_name(std::string base);
 
   std::string entry_;
   std::vector<Node> nodes_;
   std::vector<Output> outputs_;
-  std::unordered_map<std::string, int> names_;  // base name -> how often used
+  NameTable names_;
 };
 
 // A value with its graph, for writing gradients and rewrites as algebra. Operands broadcast as in NumPy.

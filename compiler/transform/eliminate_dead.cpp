@@ -2,37 +2,47 @@
 
 #include "compiler/transform/trim.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace gmc::transform {
 
 using graph::Node;
 using graph::Value;
 
 Graph eliminate_dead(Graph from) {
-  std::vector<std::vector<bool>> used;
-  for (const Node& n : from.nodes()) used.emplace_back(n.types.size(), false);
-  auto use = [&](Value v) { used[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)] = true; };
-  for (const graph::Output& o : from.outputs()) use(o.value);
+  std::vector<size_t> first{0};  // per node, of its results
+  for (const Node& n : from.nodes()) first.push_back(first.back() + n.types.size());
+  const auto number = [&](Value v) { return first[static_cast<size_t>(v.node)] + static_cast<size_t>(v.result); };
+  std::vector<bool> used(first.back());
+  for (const graph::Output& o : from.outputs()) used[number(o.value)] = true;
   std::vector<graph::Output> outputs = from.outputs();
   Graph to(from.entry());
   std::vector<Node> nodes = std::move(from).release_nodes();
-  std::vector<std::vector<int32_t>> result_of(nodes.size());  // of the node as it is now; empty: it is dead
+  std::vector<bool> live(nodes.size());
+  std::vector<int32_t> result(first.back());  // what number each has in the node as it is now, -1 if it is gone
   for (size_t i = nodes.size(); i-- > 0;) {
     Node& n = nodes[i];
+    const auto begin = static_cast<std::ptrdiff_t>(first[i]), end = static_cast<std::ptrdiff_t>(first[i + 1]);
     const bool interface = n.op->category == graph::Category::input && n.text("role") != "state";
-    if (!interface && std::find(used[i].begin(), used[i].end(), true) == used[i].end()) continue;
-    Trimmed trimmed = trim(std::move(n), used[i]);
-    n = std::move(trimmed.node);
-    result_of[i] = std::move(trimmed.result_of);
-    for (Value v : n.inputs) use(v);
+    live[i] = interface || std::find(used.begin() + begin, used.begin() + end, true) != used.begin() + end;
+    if (!live[i]) continue;
+    std::iota(result.begin() + begin, result.begin() + end, 0);
+    if (!n.regions.empty()) {
+      Trimmed trimmed = trim(std::move(n), {used.begin() + begin, used.begin() + end});
+      n = std::move(trimmed.node);
+      std::copy(trimmed.result_of.begin(), trimmed.result_of.end(), result.begin() + begin);
+    }
+    for (Value v : n.inputs) used[number(v)] = true;
   }
-  std::vector<std::vector<Value>> map(nodes.size());
-  auto moved = [&](Value v) { return map[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)]; };
+  to.reserve(static_cast<size_t>(std::count(live.begin(), live.end(), true)));
+  std::vector<int32_t> now(nodes.size());
+  const auto moved = [&](Value v) { return Value{now[static_cast<size_t>(v.node)], result[number(v)]}; };
   for (size_t i = 0; i < nodes.size(); ++i) {
-    if (result_of[i].empty()) continue;
-    std::vector<Value> inputs;
-    for (Value v : nodes[i].inputs) inputs.push_back(moved(v));
-    const Value first = to.copy(std::move(nodes[i]), std::move(inputs));
-    for (int32_t result : result_of[i]) map[i].push_back({first.node, result});
+    if (!live[i]) continue;
+    std::vector<Value> inputs = std::move(nodes[i].inputs);
+    for (Value& v : inputs) v = moved(v);
+    now[i] = to.copy(std::move(nodes[i]), std::move(inputs)).node;
   }
   for (graph::Output& o : outputs) o.value = moved(o.value);
   to.set_outputs(std::move(outputs));

@@ -87,28 +87,30 @@ Graph rebuild(Graph from,
   Graph to(from.entry());
   std::vector<graph::Output> outputs = from.outputs();
   std::vector<graph::Node> nodes = std::move(from).release_nodes();
-  std::vector<Replacements> map;
-  map.reserve(nodes.size());
+  to.reserve(nodes.size());
+  std::vector<graph::Value> now;  // what each result of each node has become
+  std::vector<size_t> first;      // per node, of its results
+  const auto moved = [&](graph::Value v) {
+    return now[first[static_cast<size_t>(v.node)] + static_cast<size_t>(v.result)];
+  };
   std::vector<graph::Var> inputs;
   for (graph::Node& node : nodes) {
     inputs.clear();
-    for (graph::Value v : node.inputs)
-      inputs.push_back(map[static_cast<size_t>(v.node)][static_cast<size_t>(v.result)]);
+    for (graph::Value v : node.inputs) inputs.push_back({&to, moved(v)});
     to.context.location = node.location;
     const size_t slash = node.name.rfind('/');
     to.context.scope.assign(node.name, 0, slash == std::string::npos ? 0 : slash);
-    Replacements results = visit(to, node, inputs);
-    if (results.empty()) {
-      std::vector<graph::Value> values;
-      for (const graph::Var& v : inputs) values.push_back(v.value);
-      const size_t count = node.types.size();
-      const graph::Value kept = to.copy(std::move(node), std::move(values));
-      for (size_t r = 0; r < count; ++r) results.push_back({&to, {kept.node, static_cast<int32_t>(r)}});
-    }
-    map.push_back(std::move(results));
+    first.push_back(now.size());
+    const Replacements results = visit(to, node, inputs);
+    for (const graph::Var& v : results) now.push_back(v.value);
+    if (!results.empty()) continue;
+    const auto count = static_cast<int32_t>(node.types.size());
+    std::vector<graph::Value> values = std::move(node.inputs);
+    for (graph::Value& v : values) v = moved(v);
+    const graph::Value kept = to.copy(std::move(node), std::move(values));
+    for (int32_t r = 0; r < count; ++r) now.push_back({kept.node, r});
   }
-  for (graph::Output& o : outputs)
-    o.value = map[static_cast<size_t>(o.value.node)][static_cast<size_t>(o.value.result)].value;
+  for (graph::Output& o : outputs) o.value = moved(o.value);
   to.set_outputs(std::move(outputs));
   to.context = {};
   return to;
