@@ -38,7 +38,8 @@ public:
     step_.kernel.name = plan.id + "." + first;
     step_.library = plan.library;
     for (const auto& region : plan.regions)
-      for (int op : region) step_.work += fusion::flops(view, op);
+      // To move an element takes as long as to add to it.
+      for (int op : region) step_.work += std::max(fusion::flops(view, op), static_cast<double>(view.elements(op)));
   }
 
   Step build(const fusion::PlanKernel& plan) {

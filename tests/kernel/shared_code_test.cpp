@@ -161,6 +161,32 @@ TEST(SharedCode, StripsNarrowerThanAVectorStayApart) {
   }
 }
 
+// Code of few columns knows how many are left behind whole vectors: it stores them, and nothing behind the last row.
+TEST(RowsOfFewColumns, AreWrittenToTheirEnd) {
+  const codegen::Target target = codegen::host_target();
+  for (int columns = 1; columns <= 4 * target.lanes; ++columns) {
+    const int rows = 4, wide = columns + 2, high = rows + 2;
+    const Kernel k = parse(
+        fmt::format("kernel frame\nparam 0 in f32 {0} x\nparam 1 out f32 {1} y\nphase\nregion extents [{2},{3}] tile "
+                    "[{2},{3}]\n%0 = load 0 {{{4} [{5},1]}} within {6} {{-1 [1,0]}} within {5} {{-1 [0,1]}} else 0.5\n"
+                    "store 1 {{0 [{3},1]}} %0\n",
+                    rows * columns, high * wide, high, wide, -columns - 1, columns, rows));
+    const codegen::Code code = codegen::compile_kernels({&k}, target, 1, false);
+    package::Jit jit;
+    jit.add(code.objects.at(0).bytes, "frame");
+    const codegen::TileFunction& f = code.kernels[0].functions.at(0);
+    std::vector<float> x(static_cast<size_t>(rows * columns)), y(static_cast<size_t>(high * wide + target.lanes), -1);
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i);
+    run_tiles(reinterpret_cast<execute::Kernel>(jit.lookup(f.symbol)), f, {x.data(), y.data()}, 0, f.tiles);
+    for (int i = 0; i < static_cast<int>(y.size()); ++i) {
+      const int r = i / wide - 1, c = i % wide - 1;
+      const bool inside = r >= 0 && r < rows && c >= 0 && c < columns;
+      const float expected = r > rows ? -1 : inside ? x[static_cast<size_t>(r * columns + c)] : 0.5f;
+      ASSERT_EQ(y[static_cast<size_t>(i)], expected) << columns << ' ' << i;
+    }
+  }
+}
+
 TEST(SharedCode, ThreadsThatCompileChangeNothing) {
   std::vector<Kernel> kernels;
   for (int i = 0; i < 40; ++i) kernels.push_back(adding(fmt::format("k{}", i), i, 1 + i));

@@ -71,7 +71,7 @@ void emit_epilogue(llvm::Module& module, const std::string& symbol, const Part& 
     llvm::Value* numbers = emit_buffer(args.entry, args.buffers, 0);
     Evaluator at_output(args.builder, args.entry, target, part, args.buffers, numbers, args.run);
     at_output.begin_row(args.row, args.indices);
-    at_output.begin_point({args.row, args.column, args.mask, args.acc, args.ahead});
+    at_output.begin_point({args.row, args.column, args.mask, 0, args.acc, args.ahead});
     using Kind = kernel::Instruction::Kind;
     for (const kernel::Instruction& in : region.body)
       if (in.kind == Kind::store) at_output.value(in.operands[0]);

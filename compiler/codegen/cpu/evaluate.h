@@ -15,6 +15,7 @@ struct Point {
   llvm::Value* row = nullptr;      // i64
   llvm::Value* column = nullptr;   // i64, of the first lane
   llvm::Value* mask = nullptr;     // valid lanes, nullptr: all
+  int64_t valid = 0;               // how many they are, the first ones; 0: not known
   llvm::Value* product = nullptr;  // the accumulated element, in a region with a product
   llvm::Value* ahead = nullptr;    // i64: the same columns that many rows on come soon, and are fetched early
 };
@@ -68,12 +69,14 @@ private:
   llvm::Value* offset(const kernel::Access&, bool with_column);
   bool along_columns(const kernel::Access&) const;
   llvm::Value* number(const kernel::Access&, llvm::Type*);
+  llvm::Value* row_guard(const kernel::Instruction&);
   llvm::Value* guarded(const kernel::Instruction&);
   llvm::Value* outside(const kernel::Instruction&);
   llvm::Value* to_register(llvm::Value* loaded, DType);
   llvm::Value* load(const kernel::Instruction&);
   void fetch_ahead(const kernel::Access&, llvm::Type* element, llvm::Value* address);
   void store_apart(llvm::Value*, llvm::Value* address, llvm::Align);
+  void store_first(llvm::Value*, llvm::Value* address, llvm::Align);
   llvm::Value* gather(const kernel::Instruction&, kernel::Span);
   llvm::Value* index_value(const kernel::Instruction&);
   llvm::Value* draw(const kernel::Instruction&, kernel::Span);
@@ -93,6 +96,7 @@ private:
   std::map<uint64_t, llvm::Value*> keys_;
   llvm::Value* loop_ = nullptr;            // the flattened index of the loops around
   std::vector<llvm::Value*> row_indices_;  // of the current row, per row axis
+  std::map<const kernel::Instruction*, llvm::Value*> row_guards_;
   Point point_;
 };
 

@@ -178,6 +178,12 @@ private:
     return kernel::columns_of(region_) % target_.lanes != 0 || region_.tile_columns % target_.lanes != 0;
   }
 
+  // How many columns are left behind the whole vectors; 0: not known, or none.
+  int64_t known_rest() const {
+    const int64_t width = kernel::columns_of(region_);
+    return region_.tile_columns >= width && knows_columns(width, target_) ? width % target_.lanes : 0;
+  }
+
   // The columns of the tile, a full vector at a time and then what is left under a mask.
   void columns(const std::function<void(Value* column, Value* mask)>& body) {
     const int64_t width = kernel::columns_of(region_), lanes = target_.lanes;
@@ -207,7 +213,7 @@ private:
 
   // What does not vary along the columns and is known before the pass of this level.
   void row_values(Value* row, int level) {
-    evaluate_->begin_point({row, nullptr, nullptr, nullptr});
+    evaluate_->begin_point({.row = row});
     for (int i = 0; i < size(); ++i) {
       if (level_of(i) != level || span(i) == Span::full) continue;
       if (has_value(i) && !(span(i) == Span::scalar && level == 0)) evaluate_->keep(i, evaluate_->value(i));
@@ -254,7 +260,7 @@ private:
     for (int i : sinks)
       if (at(i).kind == Kind::row) sums[i] = variable(vector(i), identity(i));
     columns([&](Value* column, Value* mask) {
-      evaluate_->begin_point({row, column, mask, nullptr});
+      evaluate_->begin_point({.row = row, .column = column, .mask = mask, .valid = mask ? known_rest() : 0});
       const std::set<int> kept_before = restore(column, level);
       for (int i : sinks) evaluate_->value(at(i).operands[0]);
       for (int i : saves) write(saved_address(i, column), evaluate_->value(i), nullptr, at(i).dtype);
