@@ -1,5 +1,6 @@
 // Every NAME.graph of this folder: `// pass NAME` (or `// pipeline`), a graph, `// expected`, the graph that must come
 // out.
+#include "compiler/graph/core_ops.h"
 #include "compiler/graph/text.h"
 #include "compiler/transform/pass.h"
 #include "ops/registry.h"
@@ -42,6 +43,25 @@ TEST_P(PassText, turns_the_input_into_the_expected_graph) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Texts, PassText, testing::ValuesIn(cases()), [](const auto& name) { return name.param; });
+
+// Nodes that stay keep their names unless a new one has taken it.
+TEST(Rebuild, names_are_unique) {
+  const std::string from = "graph g\n"
+                           "%0 = input {dtype=\"f32\", name=\"x\", role=\"data\", shape=[2]} : f32[2] \"x\"\n"
+                           "%1 = exp %0 : f32[2] \"exp\"\n"
+                           "%2 = neg %1 : f32[2] \"neg.2\"\n"
+                           "%3 = neg %2 : f32[2] \"neg.3\"\n"
+                           "output \"y\" %3\n";
+  const graph::Graph got = transform::rebuild(
+      graph::parse(from, ops::registry()),
+      [](graph::Graph&, const graph::Node& node, std::span<const graph::Var> inputs) -> transform::Replacements {
+        if (node.name != "exp") return {};
+        return {-(-inputs[0])};
+      });
+  std::vector<std::string> names;
+  for (const graph::Node& node : got.nodes()) names.push_back(node.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"x", "neg", "neg.2", "neg.2.2", "neg.3"}));
+}
 
 TEST(Passes, unknown_name_lists_the_known_ones) {
   try {

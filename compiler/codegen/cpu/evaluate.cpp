@@ -11,13 +11,6 @@ using kernel::Span;
 using llvm::Value;
 using Kind = Instruction::Kind;
 
-Value* NumberTable::entry(int64_t place, llvm::Type* type) {
-  Value*& known = known_[{place, type}];
-  if (known) return known;
-  Value* address = entry_.CreateConstInBoundsGEP1_64(entry_.getInt64Ty(), address_, static_cast<uint64_t>(place));
-  return known = entry_.CreateAlignedLoad(type, address, llvm::Align(8));
-}
-
 std::vector<Value*> row_extents(llvm::IRBuilder<>& entry, const Part& part, Value* numbers) {
   const Shape& extents = part.kernel.phases[0].regions[0].extents;
   NumberTable table(entry, numbers);

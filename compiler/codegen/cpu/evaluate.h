@@ -1,6 +1,7 @@
 // Evaluates the body of a part at one vector of points.
 #pragma once
 
+#include "compiler/codegen/cpu/number_table.h"
 #include "compiler/codegen/llvm_door.h"
 #include "compiler/codegen/part.h"
 
@@ -18,18 +19,6 @@ struct Point {
   int64_t valid = 0;               // how many they are, the first ones; 0: not known
   llvm::Value* product = nullptr;  // the accumulated element, in a region with a product
   llvm::Value* ahead = nullptr;    // i64: the same columns that many rows on come soon, and are fetched early
-};
-
-// Reads a table of numbers, each once, with a builder that stands where it dominates all uses.
-class NumberTable {
-public:
-  NumberTable(llvm::IRBuilder<>& entry, llvm::Value* address) : entry_(entry), address_(address) {}
-  llvm::Value* entry(int64_t place, llvm::Type* type);
-
-private:
-  llvm::IRBuilder<>& entry_;
-  llvm::Value* address_;
-  std::map<std::pair<int64_t, llvm::Type*>, llvm::Value*> known_;
 };
 
 // Extents of the row axes of a part but the first, whose place is empty.

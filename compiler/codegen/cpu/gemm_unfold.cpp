@@ -1,5 +1,6 @@
 #include "compiler/codegen/cpu/axis_walk.h"
 #include "compiler/codegen/cpu/gemm_parts.h"
+#include "compiler/codegen/cpu/number_table.h"
 
 #include <fmt/format.h>
 
@@ -62,7 +63,7 @@ class UnfoldedCopy {
 public:
   // `entry` stands where it dominates `b`.
   UnfoldedCopy(llvm::IRBuilder<>& b, llvm::IRBuilder<>& entry, const PackerForm& form, llvm::Value* axes)
-      : b_(b), entry_(entry), form_(form), lanes_(form.lanes), axes_(axes),
+      : b_(b), entry_(entry), form_(form), lanes_(form.lanes), axes_(entry, axes),
         vector_(llvm::FixedVectorType::get(b.getFloatTy(), static_cast<unsigned>(lanes_))), line_(number()),
         step_(number()), next_(number()), runs_(walk(form.runs)), columns_(walk(form.columns)) {
     if (form_.step) step_ = constant(form_.step);
@@ -97,10 +98,7 @@ public:
 
 private:
   llvm::Value* constant(int64_t value) { return b_.getInt64(static_cast<uint64_t>(value)); }
-  llvm::Value* number() {
-    llvm::Value* at = entry_.CreateConstInBoundsGEP1_64(entry_.getInt64Ty(), axes_, numbers_read_++);
-    return entry_.CreateAlignedLoad(entry_.getInt64Ty(), at, llvm::Align(8));
-  }
+  llvm::Value* number() { return axes_.entry(numbers_read_++, entry_.getInt64Ty()); }
   OffsetWalk walk(size_t axes) {
     std::vector<llvm::Value*> extents, strides;
     for (size_t axis = 0; axis < axes; ++axis) {
@@ -205,8 +203,8 @@ private:
   llvm::IRBuilder<>&b_, &entry_;
   const PackerForm& form_;
   int64_t lanes_;
-  llvm::Value* axes_;
-  uint64_t numbers_read_ = 0;
+  NumberTable axes_;
+  int64_t numbers_read_ = 0;
   llvm::FixedVectorType* vector_;
   llvm::Value *line_, *step_, *next_;
   OffsetWalk runs_, columns_;
