@@ -18,16 +18,6 @@ Shape merge_dimensions(Shape shape, size_t d) {
   return shape;
 }
 
-// [o, c / groups, kernel..] -> [c, o / groups, kernel..] with the kernel turned around: the weight of the gradient of
-// x.
-Var turned(Var w, int64_t groups) {
-  const Shape from = w.shape();
-  List perm = all_axes(split_dimension(from, 0, groups));
-  std::swap(perm[1], perm[2]);
-  const Var grouped = transpose(reshape(w, split_dimension(from, 0, groups)), perm);
-  return flip(reshape(grouped, merge_dimensions(grouped.shape(), 0)), spatial_axes(from.size() - 2));
-}
-
 // Elements apart by `step`, as the gradient of a convolution by that step needs them.
 Var apart(Var x, const List& step) {
   for (size_t j = 0; j < step.size(); ++j)
@@ -131,6 +121,14 @@ Var gradient_of_one_place(Var g, Var w, const Sliding& s, int64_t groups, const 
 }
 
 }  // namespace
+
+Var turned(Var w, int64_t groups) {
+  const Shape from = w.shape();
+  List perm = all_axes(split_dimension(from, 0, groups));
+  std::swap(perm[1], perm[2]);
+  const Var grouped = transpose(reshape(w, split_dimension(from, 0, groups)), perm);
+  return flip(reshape(grouped, merge_dimensions(grouped.shape(), 0)), spatial_axes(from.size() - 2));
+}
 
 // Gradient of x [.., extents..]: a convolution of the gradient, its elements apart, with the turned weight.
 Var input_gradient(Var g, Var w, const Sliding& s, int64_t groups, const List& extents) {

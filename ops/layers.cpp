@@ -1,6 +1,7 @@
 #include "ops/layers.h"
 
 #include "ops/call.h"
+#include "ops/convolution.h"
 #include "ops/elementwise.h"
 #include "ops/op_list.h"
 
@@ -67,9 +68,9 @@ Var plus_bias(const Call& call, Var y) {
 Tensor convolved(const std::vector<At>& operands, const ConvOptions& o) {
   const Call call("conv", operands);
   spatial_of(call);
-  Attributes a = sliding(call, o, kernel_of(call));
-  a["groups"] = o.groups;
-  return call.result(plus_bias(call, graph::apply(ops::convolution_op, {call[0], call[1]}, std::move(a))));
+  const List kernel = kernel_of(call);
+  const ops::Sliding s = ops::get_sliding(sliding(call, o, kernel), kernel.size());
+  return call.result(plus_bias(call, ops::convolve_image(call[0], call[1], s, o.groups)));
 }
 
 Tensor convolved_back(const std::vector<At>& operands, const ConvOptions& o, const List& extra) {

@@ -1,5 +1,5 @@
 // Resizing of images.
-#include "ops/rules.h"
+#include "ops/convolution.h"
 
 #include <cmath>
 
@@ -84,6 +84,18 @@ Attributes resizing(List size, const char* mode, const char* coordinates) {
 }
 
 }  // namespace
+
+List repetition_of(Var resized) {
+  const Node& n = resized.graph->node(resized.value);
+  if (n.op != &resize_op) return {};
+  List times;
+  const Shape from = resized.graph->type(n.inputs[0]).shape, to = resized.shape();
+  for (size_t d = 2; d < from.size(); ++d) {
+    if (from[d] != to[d] && !is_repetition(from[d], to[d], n)) return {};
+    times.push_back(from[d] == 0 ? 1 : to[d] / from[d]);
+  }
+  return times;
+}
 
 // x [n, c, spatial..] to [n, c, size..]. `mode`: nearest or linear (bilinear of two spatial dimensions). `coordinates`:
 // half_pixel (centres of pixels correspond), align_corners (first and last elements do) or asymmetric (edges do;

@@ -24,12 +24,14 @@ struct Layer {
   int64_t n, in, out, groups;
   List size, kernel, step, low, high, dilation, extra;
   bool transposed;
+  List times = {};  // how often each element of a smaller image stands in x, which is made of it
 };
 
 std::string text_of(const Layer& l) {
-  return fmt::format("n {} in {} out {} groups {} size {} kernel {} step {} low {} high {} dilation {} extra {} {}",
-                     l.n, l.in, l.out, l.groups, l.size, l.kernel, l.step, l.low, l.high, l.dilation, l.extra,
-                     l.transposed ? "transposed" : "");
+  return fmt::format(
+      "n {} in {} out {} groups {} size {} kernel {} step {} low {} high {} dilation {} extra {} times {} {}", l.n,
+      l.in, l.out, l.groups, l.size, l.kernel, l.step, l.low, l.high, l.dilation, l.extra, l.times,
+      l.transposed ? "transposed" : "");
 }
 
 using Numbers = std::vector<float>;
@@ -68,16 +70,51 @@ HostTensor tensor_of(const Shape& shape, const Numbers& values) {
   return out;
 }
 
+// Of which element of the smaller image element `at` of x is a copy.
+int64_t original(const Layer& l, const Shape& x, const Shape& small, int64_t at) {
+  const Shape from = dense_strides(x), to = dense_strides(small);
+  int64_t out = 0;
+  for (size_t d = 0; d < x.size(); ++d) out += at / from[d] % x[d] / (d < 2 ? 1 : l.times[d - 2]) * to[d];
+  return out;
+}
+
+// Of what the windows of the layer slide over (of a transposed one, of x), of its weight and of x, of which an enlarged
+// image may be made.
+struct Shapes {
+  Shape from, weight, small;
+};
+Shapes shapes_of(const Layer& l) {
+  Shapes s{{l.n, l.in}, {l.transposed ? l.in : l.out, (l.transposed ? l.out : l.in) / l.groups}, {}};
+  s.from.insert(s.from.end(), l.size.begin(), l.size.end());
+  s.weight.insert(s.weight.end(), l.kernel.begin(), l.kernel.end());
+  s.small = s.from;
+  for (size_t d = 0; d < l.times.size(); ++d) s.small[2 + d] /= l.times[d];
+  return s;
+}
+
+Var applied(const Layer& l, Var x, Var w) {
+  if (!l.times.empty())
+    return ops::convolve_image(
+        apply(ops::resize_op, {x}, {{"size", l.size}, {"mode", "nearest"}, {"coordinates", "asymmetric"}}), w,
+        {l.step, l.low, l.high, l.dilation}, l.groups);
+  Attributes a{{"step", l.step}, {"low", l.low}, {"high", l.high}, {"dilation", l.dilation}, {"groups", l.groups}};
+  if (l.transposed) a["extra"] = l.extra;
+  return apply(l.transposed ? ops::transposed_convolution_op : ops::convolution_op, {x, w}, a);
+}
+
+bool takes_fewer_products(const Layer& l) {
+  Graph g("trial");
+  const Shapes s = shapes_of(l);
+  const Var y = applied(l, input(g, "x", "data", {DType::f32, s.small}), input(g, "w", "data", {DType::f32, s.weight}));
+  return g.node(y.value).op == &ops::transposed_convolution_op;
+}
+
 void check(const Layer& l, uint32_t seed) {
   SCOPED_TRACE(text_of(l));
   Graph g("trial");
-  Shape from{l.n, l.in}, weight{l.transposed ? l.in : l.out, (l.transposed ? l.out : l.in) / l.groups};
-  from.insert(from.end(), l.size.begin(), l.size.end());
-  weight.insert(weight.end(), l.kernel.begin(), l.kernel.end());
-  Attributes a{{"step", l.step}, {"low", l.low}, {"high", l.high}, {"dilation", l.dilation}, {"groups", l.groups}};
-  if (l.transposed) a["extra"] = l.extra;
-  const Var x = input(g, "x", "data", {DType::f32, from}), w = input(g, "w", "data", {DType::f32, weight});
-  const Var y = apply(l.transposed ? ops::transposed_convolution_op : ops::convolution_op, {x, w}, a);
+  const auto [from, weight, small] = shapes_of(l);
+  const Var x = input(g, "x", "data", {DType::f32, small}), w = input(g, "w", "data", {DType::f32, weight});
+  const Var y = applied(l, x, w);
   const Var r = input(g, "r", "data", y.type());
   const std::vector<Var> gradients = transform::differentiate(sum(y * r), {x, w});
   g.add_output({"y", y.value});
@@ -86,7 +123,7 @@ void check(const Layer& l, uint32_t seed) {
 
   std::mt19937 bits(seed);
   const Shape to = y.shape();
-  std::map<std::string, Shape> shapes{{"x", from}, {"w", weight}, {"r", to}, {"y", to}, {"dx", from}, {"dw", weight}};
+  std::map<std::string, Shape> shapes{{"x", small}, {"w", weight}, {"r", to}, {"y", to}, {"dx", small}, {"dw", weight}};
   std::map<std::string, Numbers> numbers;
   for (const char* name : {"x", "w", "r"}) numbers[name] = whole_numbers(element_count(shapes.at(name)), bits);
   for (const char* name : {"y", "dx", "dw"})
@@ -96,7 +133,8 @@ void check(const Layer& l, uint32_t seed) {
   };
   each_product(l, l.transposed ? to : from, weight, l.transposed ? from : to,
                [&](int64_t wide, int64_t tap, int64_t narrow) {
-                 const int64_t at_x = l.transposed ? narrow : wide, at_y = l.transposed ? wide : narrow;
+                 const int64_t at_y = l.transposed ? wide : narrow;
+                 const int64_t at_x = l.transposed ? narrow : l.times.empty() ? wide : original(l, from, small, wide);
                  add("y", at_y, "x", at_x, "w", tap);
                  add("dx", at_x, "r", at_y, "w", tap);
                  add("dw", tap, "x", at_x, "r", at_y);
@@ -150,6 +188,39 @@ TEST(IntegerConvolution, shapes_of_the_workloads) {
                          plain(3, 18, 20, {8, 8}, {1, 1}, 1, 0), plain(2, 5, 6, {32, 32}, {3, 3}, 1, 1),
                          plain(2, 5, 17, {32, 32}, {3, 3}, 2, 1), plain(2, 17, 33, {16, 16}, {3, 3}, 1, 1)})
     check(l, seed++);
+}
+
+// Of an image that nearest resizing has made: by fewer products where it repeats every element twice or not at all and
+// the windows move by one, else as any other.
+TEST(IntegerConvolution, of_enlarged_images) {
+  const auto enlarged = [](Layer l, List times) {
+    for (size_t d = 0; d < times.size(); ++d) l.size[d] *= times[d];
+    l.times = std::move(times);
+    return l;
+  };
+  Layer grouped = plain(2, 6, 4, {5, 4}, {3, 3}, 1, 1), uneven = plain(2, 3, 5, {6, 5}, {5, 3}, 1, 0);
+  grouped.groups = 2;
+  uneven.low = {4, 0}, uneven.high = {1, 2};
+  Layer wide = plain(1, 2, 3, {4, 4}, {3, 3}, 1, 3), apart = plain(1, 2, 3, {6, 6}, {3, 3}, 1, 1);
+  apart.dilation = {1, 2};
+  uint32_t seed = 50;
+  for (const auto& [layer, fewer] : {std::pair{enlarged(plain(2, 5, 7, {16, 16}, {3, 3}, 1, 1), {2, 2}), true},
+                                     {enlarged(plain(3, 18, 9, {4, 4}, {3, 3}, 1, 1), {2, 2}), true},
+                                     {enlarged(plain(1, 3, 4, {8, 6}, {3, 3}, 1, 0), {1, 2}), true},
+                                     {enlarged(grouped, {2, 2}), true},
+                                     {enlarged(uneven, {2, 2}), true},
+                                     {enlarged(plain(2, 3, 4, {9}, {4}, 1, 2), {2}), true},
+                                     {enlarged(plain(1, 2, 3, {3, 3, 2}, {3, 3, 3}, 1, 1), {2, 2, 2}), true},
+                                     {enlarged(plain(2, 3, 4, {1, 1}, {3, 3}, 1, 1), {2, 2}), true},
+                                     {enlarged(plain(2, 3, 4, {5, 5}, {3, 3}, 2, 1), {2, 2}), false},
+                                     {enlarged(plain(2, 3, 4, {5, 5}, {3, 3}, 1, 1), {3, 3}), false},
+                                     {enlarged(plain(2, 3, 4, {5, 5}, {1, 1}, 1, 0), {2, 2}), false},
+                                     {enlarged(plain(2, 3, 4, {5, 5}, {2, 2}, 1, 1), {2, 2}), false},
+                                     {enlarged(wide, {2, 2}), false},
+                                     {enlarged(apart, {2, 2}), false}}) {
+    check(layer, seed++);
+    EXPECT_EQ(takes_fewer_products(layer), fewer) << text_of(layer);
+  }
 }
 
 TEST(IntegerConvolution, drawn) {
