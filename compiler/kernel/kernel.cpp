@@ -172,6 +172,10 @@ void verify(const Kernel& kernel) {
           bad(i, fmt::format("{} indices, {} subscripts", in.operands.size(), in.subscripts.size()));
         if (touches && in.dtype != kernel.parameters[static_cast<size_t>(in.parameter)].dtype)
           bad(i, fmt::format("touches parameter {} as {}", in.parameter, name_of(in.dtype)));
+        if (in.kind == Kind::store && in.operands.size() == 2) {
+          if (region.product) bad(i, "a pair in a region with a product");
+          if (in.access.strides.back() != 2 || columns_of(region) == 1) bad(i, "a pair lies apart");
+        }
         if ((in.kind == Kind::load && in.guards.empty()) || in.kind == Kind::store) {
           int64_t low = in.access.base, high = in.access.base;
           for (size_t d = 0; d < region.extents.size(); ++d) {
@@ -181,6 +185,7 @@ void verify(const Kernel& kernel) {
                 __builtin_add_overflow(end, step, &end))
               bad(i, "reaches further than 2^63 elements");
           }
+          if (in.kind == Kind::store) high += static_cast<int64_t>(in.operands.size()) - 1;
           const int64_t elements = kernel.parameters[static_cast<size_t>(in.parameter)].elements;
           const bool empty = rows_of(region) * columns_of(region) == 0;
           if (!empty && (low < 0 || high >= elements))

@@ -323,6 +323,7 @@ Kernel parse(std::string_view text) {
       store.parameter = words.number<int>();
       store.access = words.access();
       store.operands = {words.reference()};
+      if (head == "store" && words.at_reference()) store.operands.push_back(words.reference());
       store.dtype = parse_type(words);
       region(words).body.push_back(store);
     } else if (head[0] == '%') {

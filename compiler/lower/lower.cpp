@@ -81,7 +81,10 @@ private:
       collapse_batches(r.out);
     } else {
       collapse_axes(r.out);
-      if (choose_columns(r.out)) collapse_axes(r.out);
+      if (choose_columns(r.out)) {
+        pair_up(r.out);
+        collapse_axes(r.out);
+      }
       choose_tiles(r.out);
     }
     for (size_t i = 0; i < r.out.body.size(); ++i) finish_fold(r.out, i);

@@ -1,6 +1,7 @@
 #include "compiler/lower/tile.h"
 
 #include <algorithm>
+#include <array>
 
 namespace gmc::lower {
 namespace {
@@ -97,6 +98,35 @@ bool choose_columns(kernel::Region& r) {
   to_end(r.extents);
   for_each_strides(r, to_end);
   return true;
+}
+
+void pair_up(kernel::Region& r) {
+  const size_t pairs = r.extents.size() - 2;
+  for (const Instruction& in : r.body)
+    if (in.kind == Kind::store && (in.access.strides[pairs] != 1 || in.access.strides.back() != 2)) return;
+  if (r.extents[pairs] != 2 || has(r, Kind::row) || has(r, Kind::fold)) return;
+  std::vector<Instruction> body;
+  std::vector<std::array<int, 2>> now;  // what each instruction has become, for either of the two
+  for (const Instruction& in : r.body) {
+    bool differ = kernel::has_access(in) && in.access.strides[pairs] != 0;
+    for (const kernel::Guard& guard : in.guards) differ |= guard.at.strides[pairs] != 0;
+    for (int operand : in.operands)
+      differ |= now[static_cast<size_t>(operand)][0] != now[static_cast<size_t>(operand)][1];
+    now.emplace_back();
+    const bool stores = in.kind == Kind::store;
+    for (size_t k = 0; k < (differ && !stores ? 2 : 1); ++k) {
+      Instruction copy = in;
+      if (kernel::has_access(in)) copy.access.base += static_cast<int64_t>(k) * in.access.strides[pairs];
+      for (kernel::Guard& guard : copy.guards) guard.at.base += static_cast<int64_t>(k) * guard.at.strides[pairs];
+      for (int& operand : copy.operands) operand = now[static_cast<size_t>(operand)][k];
+      if (stores) copy.operands.push_back(now[static_cast<size_t>(in.operands[0])][1]);
+      body.push_back(std::move(copy));
+      now.back()[k] = static_cast<int>(body.size()) - 1;
+    }
+    if (!differ || stores) now.back()[1] = now.back()[0];
+  }
+  r.body = std::move(body);
+  remove_axis(r, pairs);
 }
 
 void collapse_batches(kernel::Region& r) {

@@ -59,23 +59,25 @@ bool reads_where_it_writes(const graph::Graph& g, const lower::Step& step, Value
       for (const Instruction& in : region.body)
         if (in.parameter >= 0 && (holds(in.parameter, old) || holds(in.parameter, result))) return false;
   for (const kernel::Region& region : step.kernel.phases[0].regions) {
-    bool reads = false, writes = false;
-    const kernel::Access *read = nullptr, *write = nullptr;
+    std::vector<kernel::Access> reads;
+    const Instruction* write = nullptr;
     for (const Instruction& in : region.body) {
       if (in.kind == Kind::gather && holds(in.parameter, old)) return false;
       if (in.kind == Kind::load && holds(in.parameter, old)) {
-        if (!in.guards.empty() || (read && !(*read == in.access))) return false;
-        read = &in.access;
-        reads = true;
+        if (!in.guards.empty()) return false;
+        reads.push_back(in.access);
       }
-      if (in.kind == Kind::store && holds(in.parameter, result)) {
-        write = &in.access;
-        writes = true;
-      }
+      if (in.kind == Kind::store && holds(in.parameter, result)) write = &in;
     }
     if (const auto& p = region.product; p && (holds(p->a, old) || holds(p->b, old))) return false;
-    if (!reads) continue;
-    if (!writes || passes_again(region) || !(*read == *write) || !visits_once(region, *write)) return false;
+    if (reads.empty()) continue;
+    if (!write || passes_again(region) || !visits_once(region, write->access)) return false;
+    for (kernel::Access& read : reads) {
+      read.base -= write->access.base;
+      const bool written = read.base >= 0 && read.base < std::ssize(write->operands);
+      read.base = write->access.base;
+      if (!written || !(read == write->access)) return false;
+    }
   }
   return true;
 }

@@ -95,6 +95,16 @@ product a 0 b 1 packed -1 k 27 lda 27 ldb 1 transpose 0 0 at {0 [0]} {0 [300]} k
 store 2 {0 [320,64,1]} %0
 )";
 
+constexpr const char* pairs = R"(kernel k4.interleave
+param 0 in f64 24 x
+param 1 out f64 24 y
+phase
+region extents [3,4] tile [3,4]
+%0 = load 0 {0 [8,1]} f64
+%1 = load 0 {4 [8,1]} f64
+store 1 {0 [8,2]} %0 %1 f64
+)";
+
 std::string error_of(const std::string& text) {
   try {
     parse(text);
@@ -111,7 +121,7 @@ std::string damaged(std::string text, const std::string& from, const std::string
 }
 
 TEST(KernelText, ComesBackAsItWas) {
-  for (const char* text : {rows, product, lookups, batch, unfolded}) EXPECT_EQ(print(parse(text)), text);
+  for (const char* text : {rows, product, lookups, batch, unfolded, pairs}) EXPECT_EQ(print(parse(text)), text);
   const Kernel k = parse(rows);
   EXPECT_EQ(k.parameters[3].name, "row sums");
   EXPECT_EQ(k.phases[0].regions[0].body[10].dtype, DType::boolean);
@@ -132,7 +142,7 @@ TEST(KernelText, NamesTheLineThatIsWrong) {
   EXPECT_EQ(damaged(product, "temporary", "scratch"), "kernel text line 5: unknown mode 'scratch'");
   EXPECT_EQ(damaged(product, "in f32 12", "in f31 12"), "kernel text line 2: unknown dtype");
   EXPECT_EQ(damaged(product, "phase\n", ""), "kernel text line 6: no phase above");
-  EXPECT_EQ(damaged(product, "[5,1]} %2", "[5,1]} %2 %2"), "kernel text line 12: expected a dtype, got '%2'");
+  EXPECT_EQ(damaged(product, "[5,1]} %2", "[5,1]} %2 %2 %2"), "kernel text line 12: expected a dtype, got '%2'");
 }
 
 TEST(KernelVerify, NamesTheInstructionAndTheRule) {
@@ -152,6 +162,9 @@ TEST(KernelVerify, NamesTheInstructionAndTheRule) {
   EXPECT_THAT(damaged(rows, "fold sum 4", "fold avg 4"), HasSubstr("instruction %1: unknown monoid 'avg'"));
   EXPECT_THAT(damaged(rows, "tile [2,6]", "tile [2,3]"), HasSubstr("instruction %3: a row is cut into several tiles"));
   EXPECT_THAT(damaged(rows, "tile [2,6]", "tile [0,6]"), HasSubstr("a tile has no elements"));
+  EXPECT_THAT(damaged(pairs, "[8,2]", "[8,1]"), HasSubstr("instruction %2: a pair lies apart"));
+  EXPECT_THAT(damaged(pairs, "1 {0 [8,2]}", "1 {1 [8,2]}"), HasSubstr("reaches elements 1 to 24 of 24"));
+  EXPECT_THAT(damaged(product, "{0 [5,1]} %2", "{0 [5,1]} %2 %2"), HasSubstr("a pair in a region with a product"));
   EXPECT_THAT(damaged(product, "product a 0", "product a 7"), HasSubstr("its product has no such operand"));
   EXPECT_THAT(damaged(product, "product a 0 b 1 packed 3 k 4 lda 4 ldb 4 transpose 0 1\n", ""),
               HasSubstr("instruction %0: the region has no product"));

@@ -78,6 +78,30 @@ TEST(ChooseColumns, KeepsLongOnesAndThoseOfReductions) {
   EXPECT_FALSE(lower::choose_columns(small));
 }
 
+// What differs between the two is there twice, the rest once.
+TEST(PairUp, StoresTwoPhasesAtOnce) {
+  const Instruction both{.kind = Kind::compute, .function = "add", .operands = {0, 1}};
+  Region r = region({6, 16, 2}, {load({16, 1, 96}), load({0, 1, 0}), both, store(2, {32, 2, 1})});
+  ASSERT_TRUE(lower::choose_columns(r));
+  lower::pair_up(r);
+  EXPECT_EQ(r.extents, (Shape{6, 16}));
+  ASSERT_EQ(r.body.size(), 6u);
+  EXPECT_EQ(r.body[0].access, (kernel::Access{0, {16, 1}}));
+  EXPECT_EQ(r.body[1].access, (kernel::Access{96, {16, 1}}));
+  EXPECT_EQ(r.body[2].access, (kernel::Access{0, {0, 1}}));
+  EXPECT_EQ(r.body[3].operands, (std::vector{0, 2}));
+  EXPECT_EQ(r.body[4].operands, (std::vector{1, 2}));
+  EXPECT_EQ(r.body[5].operands, (std::vector{3, 4}));
+  EXPECT_EQ(r.body[5].access, (kernel::Access{0, {32, 2}}));
+}
+
+TEST(PairUp, LeavesResultsThatLieApart) {
+  Region r = region({6, 2, 16}, {load({16, 96, 1}), store(0, {32, 1, 2}), store(0, {16, 96, 1})}), before = r;
+  lower::pair_up(r);
+  EXPECT_EQ(r.extents, before.extents);
+  EXPECT_EQ(r.body.size(), before.body.size());
+}
+
 TEST(CollapseAxes, DropsExtentsOfOne) {
   Region r = region({3, 1, 5, 1}, {load({1, 0, 3, 0}), store(0, {5, 0, 1, 0})});
   lower::collapse_axes(r);

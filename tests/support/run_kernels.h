@@ -105,7 +105,8 @@ private:
 
   void effect(size_t i, int64_t block, bool first_column) {
     const kernel::Instruction& in = region_->body[i];
-    if (in.kind == Kind::store) element(in.parameter, address(in.access)) = value(in.operands[0]);
+    for (size_t k = 0; k < in.operands.size() && in.kind == Kind::store; ++k)
+      element(in.parameter, address(in.access) + static_cast<int64_t>(k)) = value(in.operands[k]);
     if (in.kind != Kind::fold) return;
     const bool full = spans_[i] == kernel::Span::full;
     if (!full && !first_column) return;

@@ -160,7 +160,7 @@ Value* Evaluator::load(const Instruction& in) {
     Value* loaded = to_register(splat(scalar), in.dtype);
     return holds ? builder_.CreateSelect(holds, loaded, outside(in)) : loaded;
   }
-  llvm::Type* vector = vector_type(element);
+  llvm::FixedVectorType* vector = vector_type(element);
   llvm::Constant* null = llvm::Constant::getNullValue(vector);
   Value* mask = point_.mask;
   if (holds) {
@@ -175,6 +175,8 @@ Value* Evaluator::load(const Instruction& in) {
     fetch_ahead(in.access, element, address);
     loaded = mask ? static_cast<Value*>(builder_.CreateMaskedLoad(vector, address, align, mask, null))
                   : builder_.CreateAlignedLoad(vector, address, align);
+  } else if (stride == 2 && !mask && target_.lanes > 1) {
+    loaded = load_apart(vector, address, align);
   } else {
     Value* addresses = builder_.CreateGEP(element, splat(address), lane_offsets(stride));
     loaded = builder_.CreateMaskedGather(vector, addresses, align, mask, null);
@@ -282,6 +284,17 @@ Value* Evaluator::value(int i) {
   return result;
 }
 
+// Every second element: of two vectors, the second of which ends with the last element that is wanted.
+Value* Evaluator::load_apart(llvm::FixedVectorType* type, Value* address, llvm::Align align) {
+  const auto lanes = static_cast<int>(target_.lanes);
+  Value* first = builder_.CreateAlignedLoad(type, address, align);
+  Value* second = builder_.CreateAlignedLoad(
+      type, builder_.CreateConstGEP1_64(type->getElementType(), address, static_cast<uint64_t>(lanes - 1)), align);
+  std::vector<int> wanted;
+  for (int lane = 0; lane < lanes; ++lane) wanted.push_back(2 * lane < lanes ? 2 * lane : 2 * lane + 1);
+  return builder_.CreateShuffleVector(first, second, wanted);
+}
+
 // Every second element: two masked stores of the lanes spread out.
 void Evaluator::store_apart(Value* v, Value* address, llvm::Align align) {
   auto* type = llvm::cast<llvm::FixedVectorType>(v->getType());
@@ -298,12 +311,12 @@ void Evaluator::store_apart(Value* v, Value* address, llvm::Align align) {
   }
 }
 
-// The lanes that are valid, in pieces: a store under a mask takes 12 cycles on a Zen 3.
-void Evaluator::store_first(Value* v, Value* address, llvm::Align align) {
+// The first `count` lanes, in pieces: a store under a mask takes 12 cycles on a Zen 3.
+void Evaluator::store_first(Value* v, int64_t count, Value* address, llvm::Align align) {
   llvm::Type* element = llvm::cast<llvm::FixedVectorType>(v->getType())->getElementType();
   int64_t done = 0;
-  for (int64_t piece = target_.lanes; piece > 0; piece /= 2) {
-    if (done + piece > point_.valid) continue;
+  for (int64_t piece = llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements(); piece > 0; piece /= 2) {
+    if (done + piece > count) continue;
     Value* to = builder_.CreateConstInBoundsGEP1_64(element, address, static_cast<uint64_t>(done));
     std::vector<int> lanes;
     for (int64_t lane = done; lane < done + piece; ++lane) lanes.push_back(static_cast<int>(lane));
@@ -314,24 +327,40 @@ void Evaluator::store_first(Value* v, Value* address, llvm::Align align) {
   }
 }
 
+// Elements one after the other, so many of them a column; all that are valid.
+void Evaluator::store_next(Value* v, int64_t a_column, Value* address, llvm::Align align) {
+  if (!point_.mask) {
+    builder_.CreateAlignedStore(v, address, align);
+  } else if (point_.valid && target_.lanes <= 8) {  // AVX-512 has registers for masks
+    store_first(v, a_column * point_.valid, address, align);
+  } else {
+    std::vector<int> lanes;
+    for (int64_t lane = 0; lane < a_column * target_.lanes; ++lane) lanes.push_back(static_cast<int>(lane / a_column));
+    builder_.CreateMaskedStore(v, address, align,
+                               a_column == 1 ? point_.mask : builder_.CreateShuffleVector(point_.mask, lanes));
+  }
+}
+
 void Evaluator::store(int i) {
   const Instruction& in = region_.body[static_cast<size_t>(i)];
-  Value* v = value(in.operands[0]);
   llvm::Type* element = memory_type(builder_.getContext(), in.dtype);
   const llvm::Align align(size_of(in.dtype));
-  if (in.dtype == DType::boolean) v = builder_.CreateZExt(v, vector_type(element));
+  const auto in_memory = [&](int operand) {
+    Value* v = value(operand);
+    return in.dtype == DType::boolean ? builder_.CreateZExt(v, vector_type(element)) : v;
+  };
+  Value* v = in_memory(in.operands[0]);
   const bool along = along_columns(in.access);
   Value* address = builder_.CreateInBoundsGEP(element, parameter(in.parameter), offset(in.access, along));
   if (!along) {
     builder_.CreateAlignedStore(builder_.CreateExtractElement(v, uint64_t{0}), address, align);
   } else if (in.access.strides.back() == 1) {
-    // AVX-512 has registers for masks.
-    if (point_.mask && point_.valid && target_.lanes <= 8)
-      store_first(v, address, align);
-    else if (point_.mask)
-      builder_.CreateMaskedStore(v, address, align, point_.mask);
-    else
-      builder_.CreateAlignedStore(v, address, align);
+    store_next(v, 1, address, align);
+  } else if (in.operands.size() == 2) {
+    const auto lanes = static_cast<int>(target_.lanes);
+    std::vector<int> in_turn;
+    for (int lane = 0; lane < 2 * lanes; ++lane) in_turn.push_back(lane / 2 + lane % 2 * lanes);
+    store_next(builder_.CreateShuffleVector(v, in_memory(in.operands[1]), in_turn), 2, address, align);
   } else if (in.access.strides.back() == 2) {
     store_apart(v, address, align);
   } else {

@@ -64,8 +64,10 @@ private:
   llvm::Value* to_register(llvm::Value* loaded, DType);
   llvm::Value* load(const kernel::Instruction&);
   void fetch_ahead(const kernel::Access&, llvm::Type* element, llvm::Value* address);
+  llvm::Value* load_apart(llvm::FixedVectorType*, llvm::Value* address, llvm::Align);
   void store_apart(llvm::Value*, llvm::Value* address, llvm::Align);
-  void store_first(llvm::Value*, llvm::Value* address, llvm::Align);
+  void store_first(llvm::Value*, int64_t count, llvm::Value* address, llvm::Align);
+  void store_next(llvm::Value*, int64_t a_column, llvm::Value* address, llvm::Align);
   llvm::Value* gather(const kernel::Instruction&, kernel::Span);
   llvm::Value* index_value(const kernel::Instruction&);
   llvm::Value* draw(const kernel::Instruction&, kernel::Span);

@@ -221,7 +221,8 @@ private:
     for (int i = 0; i < size(); ++i) {
       if (level_of(i) != level || span(i) == Span::full) continue;
       if (at(i).kind == Kind::store) {
-        evaluate_->value(at(i).operands[0]);  // known to what follows the condition, too
+        // Known to what follows the condition, too.
+        for (int operand : at(i).operands) evaluate_->value(operand);
         once(span(i), row, [&] { evaluate_->store(i); });
       }
       if (at(i).kind == Kind::fold) {
@@ -262,7 +263,8 @@ private:
     columns([&](Value* column, Value* mask) {
       evaluate_->begin_point({.row = row, .column = column, .mask = mask, .valid = mask ? known_rest() : 0});
       const std::set<int> kept_before = restore(column, level);
-      for (int i : sinks) evaluate_->value(at(i).operands[0]);
+      for (int i : sinks)
+        for (int operand : at(i).operands) evaluate_->value(operand);
       for (int i : saves) write(saved_address(i, column), evaluate_->value(i), nullptr, at(i).dtype);
       for (int i : sinks) emit_sink(i, column, mask, sums);
       for (int i : kept_before) evaluate_->forget(i);

@@ -25,7 +25,8 @@ RowPasses::RowPasses(const kernel::Region& region) : spans(kernel::spans_of(regi
     last_level = std::max(last_level, level);
   }
   for (int i = 0; i < size(); ++i)
-    if (is_sink(i)) mark_saved(at(i).operands[0], sink_level(i));
+    if (is_sink(i))
+      for (int operand : at(i).operands) mark_saved(operand, sink_level(i));
   for (int i : saved) saved_element = std::max(saved_element, static_cast<int64_t>(size_of(at(i).dtype)));
 }
 
