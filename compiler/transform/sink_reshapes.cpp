@@ -35,10 +35,11 @@ std::vector<Group> groups(const Shape& from, const Shape& to) {
 }
 
 // Elementwise ops and reductions after the reshape of a product's result move in front of it, where they can be
-// computed with the product; so do those after them.
+// computed with the product; so do those after them. Elementwise ops of nothing else that is whole (a bias, an
+// activation) move in front of a transposition as well.
 class Sinker {
 public:
-  explicit Sinker(Graph from) : from_(std::move(from)) {
+  explicit Sinker(Graph from) : from_(std::move(from)), uses_(graph::use_counts(from_)) {
     for (const graph::Output& o : from_.outputs()) leaves_.insert(o.value);
   }
 
@@ -91,6 +92,50 @@ private:
     return element_count(inner.shape()) == 0 ? std::nullopt : std::optional(inner);
   }
 
+  // How v comes from an anchored value by reshapes and transpositions: the last of them first.
+  struct Way {
+    Var start;
+    std::vector<Node> links;
+    bool turns = false;  // whether one of them is a transposition
+  };
+  std::optional<Way> way_to(Var v) const {
+    Way way{v, {}};
+    for (constexpr size_t longest = 4; way.links.size() < longest;) {
+      if (anchored_.count(way.start.value) > 0)
+        return element_count(way.start.shape()) == 0 || way.links.empty() ? std::nullopt : std::optional(way);
+      const Node& n = node_of(way.start);
+      if (n.op->category != Category::reshape && n.op->category != Category::transpose) return std::nullopt;
+      way.links.push_back(n);
+      way.turns |= n.op->category == Category::transpose;
+      way.start.value = n.inputs[0];
+    }
+    return std::nullopt;
+  }
+
+  // A constant or broadcast in front of a transposition.
+  static std::optional<Var> untransposed(Var v, const Shape& perm, const Shape& to) {
+    const Node n = node_of(v);
+    if (n.op->category == Category::constant) return constant(*v.graph, n.number("value"), {v.type().dtype, to});
+    if (n.op->category != Category::broadcast) return std::nullopt;
+    Shape dims;
+    for (int64_t d : n.integers("dims")) dims.push_back(perm[static_cast<size_t>(d)]);
+    if (!std::is_sorted(dims.begin(), dims.end())) return std::nullopt;
+    return graph::broadcast({v.graph, n.inputs[0]}, to, dims);
+  }
+
+  // What v has to be at the start of the way.
+  static std::optional<Var> moved(Var v, const Way& way) {
+    std::optional<Var> out = v;
+    for (const Node& link : way.links) {
+      const Category category = node_of(*out).op->category;
+      if (way.turns && category != Category::constant && category != Category::broadcast) return std::nullopt;
+      const Shape to = v.graph->type(link.inputs[0]).shape;
+      out = link.op->category == Category::reshape ? moved(*out, to) : untransposed(*out, link.integers("perm"), to);
+      if (!out) return std::nullopt;
+    }
+    return out;
+  }
+
   // v under another shape; nothing where that would be a copy of a broadcast.
   static std::optional<Var> moved(Var v, const Shape& to) {
     const Node n = node_of(v);
@@ -129,19 +174,29 @@ private:
   Replacements elementwise(Graph& to, const Node& node, std::span<const Var> inputs, Value old) {
     if (any_anchored(inputs)) return Replacements{anchored(to, node, inputs)};
     if (leaves_.count(old) > 0) return {};
-    for (Var v : inputs) {
-      const std::optional<Var> inner = anchor(v);
-      if (!inner) continue;
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      const std::optional<Way> way = way_to(inputs[k]);
+      if (!way) continue;
       std::vector<Var> operands;
       for (Var other : inputs) {
-        const std::optional<Var> operand = moved(other, inner->shape());
+        const std::optional<Var> operand = other.value == inputs[k].value ? way->start : moved(other, *way);
         if (!operand) break;
         operands.push_back(*operand);
       }
       if (operands.size() != inputs.size()) continue;
-      const Var result = apply(*node.op, std::move(operands), node.attributes);
+      // What others read stays: it would be transposed twice.
+      const Value read = node.inputs[k];
+      if (way->turns && uses_[static_cast<size_t>(read.node)][static_cast<size_t>(read.result)] >
+                            std::count(node.inputs.begin(), node.inputs.end(), read))
+        continue;
+      Var result = apply(*node.op, std::move(operands), node.attributes);
       anchored_.insert(result.value);
-      return {reshape(result, node.types[0].shape)};
+      for (size_t i = way->links.size(); i-- > 0;) {
+        const Node& link = way->links[i];
+        result = link.op->category == Category::reshape ? reshape(result, link.types[0].shape)
+                                                        : transpose(result, link.integers("perm"));
+      }
+      return {result};
     }
     return {};
   }
@@ -181,8 +236,9 @@ private:
   }
 
   Graph from_;
-  std::set<Value> leaves_;    // of the old graph
-  std::set<Value> anchored_;  // of the new one: products and what moved behind them
+  const std::vector<std::vector<int>> uses_;  // of the old graph
+  std::set<Value> leaves_;                    // of the old graph
+  std::set<Value> anchored_;                  // of the new one: products and what moved behind them
 };
 
 }  // namespace
