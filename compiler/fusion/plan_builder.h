@@ -41,6 +41,8 @@ public:
   // Ops of all regions, by cost.
   double work(int handle) const { return slots_[static_cast<size_t>(handle)].work; }
 
+  // False: these two do not fit in one region, as far as that costs little to find out.
+  bool might_fuse(int a, int b) const;
   // The legal merge of these two, or why there is none.
   std::variant<Merge, Refusal> try_merge(int a, int b, bool horizontal);
   void merge(const Merge&, std::string reason = {});
@@ -84,7 +86,6 @@ private:
   int widest_of(int a, int b) const;
   const Shape& space(int op) const { return view_.ops()[static_cast<size_t>(op)].index_space; }
   bool feeds_product(int from, int to) const;
-  bool might_fuse(int a, int b) const;
   double repeated_work(const std::vector<int>& region, const Shape& domain) const;
   double repeated_by(int a, int b) const;
   std::variant<Merge, Refusal> judge(int a, int b, bool horizontal) const;

@@ -47,6 +47,38 @@ TEST(RandomPlans, EveryLegalPlanIsAdmittedAndLowered) {
   EXPECT_LT(kernels, ops * 3 / 4);  // the plans do fuse
 }
 
+// Policies ask the cheap question first: what it rules out has to be illegal.
+TEST(RandomPlans, WhatMightNotFuseIsRefused) {
+  int refused = 0, ruled_out = 0;
+  for (uint64_t seed = 0; seed < 120; ++seed) {
+    const graph::Graph g = transform::run_pipeline(tests::random_graph(seed + 3000, 10 + static_cast<int>(seed % 30)));
+    const View view(g);
+    fusion::PlanBuilder builder(view);
+    std::mt19937_64 random(seed);
+    for (int round = 0; round < 4; ++round) {
+      std::vector<fusion::Merge> legal;
+      const std::vector<int> kernels = builder.kernels();
+      for (int a : kernels)
+        for (int b : kernels) {
+          if (a >= b) continue;
+          const auto verdict = builder.try_merge(a, b, false);
+          const auto* merge = std::get_if<fusion::Merge>(&verdict);
+          ruled_out += builder.might_fuse(a, b) ? 0 : 1;
+          if (merge) {
+            EXPECT_TRUE(builder.might_fuse(a, b)) << seed << ", kernels " << a << " and " << b << '\n'
+                                                  << graph::print(g);
+            legal.push_back(*merge);
+          } else {
+            ++refused;
+          }
+        }
+      if (legal.empty()) break;
+      builder.merge(legal[random() % legal.size()]);
+    }
+  }
+  EXPECT_GT(ruled_out, refused / 10);
+}
+
 TEST(RandomPlans, ComputeWhatTheGraphMeans) {
   for (uint64_t seed = 0; seed < 60; ++seed) {
     const graph::Graph g = transform::run_pipeline(tests::random_graph(seed + 1000, 8 + static_cast<int>(seed % 30)));
