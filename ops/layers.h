@@ -21,8 +21,8 @@ struct ConvOptions {
   std::vector<int64_t> padding_after = {};  // `padding` if empty
   bool same = false;                        // zeros so that ceil(extent / step) places result, the odd one behind
 };
-// [n, out, places..]; bias [out]. Of an image that nearest resizing has just enlarged by two it takes 4 products where a
-// kernel of 3 x 3 has 9 (ops/convolution_of_repeated.cpp).
+// [n, out, places..]; bias [out]. Of an image that nearest resizing has just enlarged by two it takes 4 products where
+// a kernel of 3 x 3 has 9 (ops/convolution_of_repeated.cpp).
 Tensor conv(At x, At weight, const ConvOptions& = {});
 Tensor conv(At x, At weight, At bias, const ConvOptions& = {});
 // The gradient of conv's x as a layer: weight [in, out / groups, kernel..]. `extra` elements, fewer than the step, are

@@ -63,7 +63,7 @@ struct Instruction {
     random,    // word access of a draw: function is its distribution
     product,   // the accumulated element of the region's product
     row,       // function = monoid, over the columns
-    store,     // parameter[access] := operand; of two operands, whose columns are 2 apart: the second one element behind
+    store,     // parameter[access] := operand; of two operands, whose columns are 2 apart: the second next to it
     fold,      // parameter[tile, column] := operand combined over the rows of the tile; function = monoid; access:
                // the columns' stride is 1 where each column has a result of its own, all other strides are 0
   };
