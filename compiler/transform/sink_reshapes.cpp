@@ -99,17 +99,17 @@ private:
     bool turns = false;  // whether one of them is a transposition
   };
   std::optional<Way> way_to(Var v) const {
+    constexpr size_t longest = 3;
     Way way{v, {}};
-    for (constexpr size_t longest = 4; way.links.size() < longest;) {
-      if (anchored_.count(way.start.value) > 0)
-        return element_count(way.start.shape()) == 0 || way.links.empty() ? std::nullopt : std::optional(way);
+    while (anchored_.count(way.start.value) == 0) {
       const Node& n = node_of(way.start);
-      if (n.op->category != Category::reshape && n.op->category != Category::transpose) return std::nullopt;
+      const bool turns = n.op->category == Category::transpose;
+      if ((!turns && n.op->category != Category::reshape) || way.links.size() == longest) return std::nullopt;
       way.links.push_back(n);
-      way.turns |= n.op->category == Category::transpose;
+      way.turns |= turns;
       way.start.value = n.inputs[0];
     }
-    return std::nullopt;
+    return element_count(way.start.shape()) == 0 ? std::nullopt : std::optional(way);
   }
 
   // A constant or broadcast in front of a transposition.

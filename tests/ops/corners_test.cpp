@@ -1,11 +1,13 @@
 // Values and gradients at the edges of domains, worked out by hand; what is refused there.
 #include "compiler/graph/interpret.h"
+#include "compiler/transform/pass.h"
 #include "models/gmc.h"
 #include "runtime/base/error.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -111,6 +113,30 @@ TEST(Corners, NearestElementsOfEdgesMetExactly) {
   };
   EXPECT_EQ(at(4, 98, 49, "asymmetric"), 2);
   EXPECT_EQ(at(2, 49, 24, "half_pixel"), 1);
+}
+
+// Its values are IntegerConvolution's to judge.
+TEST(Corners, ConvolutionOfAnEnlargedImageGoesToTheImage) {
+  const auto has_resize_in_reach = [](const char* mode, DType dtype, int64_t kernel) {
+    Program p;
+    p.entry("trial", [&] {
+      Tensor x = input("x", dtype, {1, 2, 3, 4}), large = resize(x, {6, 8}, mode, "half_pixel");
+      output("y", conv(large, input("w", dtype, {2, 2, kernel, kernel}), {.padding = {kernel / 2}}));
+    });
+    const graph::Graph g = transform::eliminate_dead(*p.entry_named("trial").graph);
+    return std::any_of(g.nodes().begin(), g.nodes().end(),
+                       [](const graph::Node& n) { return std::string(n.op->name) == "resize"; });
+  };
+  EXPECT_FALSE(has_resize_in_reach("nearest", f32, 3));
+  EXPECT_FALSE(has_resize_in_reach("nearest", f64, 5));
+  EXPECT_TRUE(has_resize_in_reach("nearest", f32, 1));
+  EXPECT_TRUE(has_resize_in_reach("nearest", bf16, 3));
+  EXPECT_TRUE(has_resize_in_reach("linear", f32, 3));
+  EXPECT_THAT(refusal([] {
+                Tensor x = resize(input("x", f32, {1, 2, 3, 4}), {6, 8});
+                output("y", conv(x, input("w", f32, {2, 3, 3, 3}), {.padding = {1}}));
+              }),
+              HasSubstr("1 groups do not fit 2 channels and the weight [2, 3, 3, 3]"));
 }
 
 TEST(Corners, PaddingThatCutsMoreThanThereIs) {
