@@ -68,8 +68,10 @@ Var plus_bias(const Call& call, Var y) {
 Tensor convolved(const std::vector<At>& operands, const ConvOptions& o) {
   const Call call("conv", operands);
   spatial_of(call);
-  const List kernel = kernel_of(call);
-  const ops::Sliding s = ops::get_sliding(sliding(call, o, kernel), kernel.size());
+  const Attributes a = sliding(call, o, kernel_of(call));
+  const auto list = [&](const char* key) { return graph::get<List>(a, key); };
+  // Checked by the op that is applied, which knows where.
+  const ops::Sliding s{list("step"), list("low"), list("high"), list("dilation")};
   return call.result(plus_bias(call, ops::convolve_image(call[0], call[1], s, o.groups)));
 }
 

@@ -84,14 +84,6 @@ private:
     return std::any_of(inputs.begin(), inputs.end(), [&](Var v) { return anchored_.count(v.value) > 0; });
   }
 
-  // The anchored value that v is a reshape of.
-  std::optional<Var> anchor(Var v) const {
-    const Node& n = node_of(v);
-    if (n.op->category != Category::reshape || anchored_.count(n.inputs[0]) == 0) return std::nullopt;
-    const Var inner{v.graph, n.inputs[0]};
-    return element_count(inner.shape()) == 0 ? std::nullopt : std::optional(inner);
-  }
-
   // How v comes from an anchored value by reshapes and transpositions: the last of them first.
   struct Way {
     Var start;
@@ -112,11 +104,9 @@ private:
     return element_count(way.start.shape()) == 0 ? std::nullopt : std::optional(way);
   }
 
-  // A constant or broadcast in front of a transposition.
+  // A broadcast in front of a transposition.
   static std::optional<Var> untransposed(Var v, const Shape& perm, const Shape& to) {
     const Node n = node_of(v);
-    if (n.op->category == Category::constant) return constant(*v.graph, n.number("value"), {v.type().dtype, to});
-    if (n.op->category != Category::broadcast) return std::nullopt;
     Shape dims;
     for (int64_t d : n.integers("dims")) dims.push_back(perm[static_cast<size_t>(d)]);
     if (!std::is_sorted(dims.begin(), dims.end())) return std::nullopt;
@@ -130,7 +120,8 @@ private:
       const Category category = node_of(*out).op->category;
       if (way.turns && category != Category::constant && category != Category::broadcast) return std::nullopt;
       const Shape to = v.graph->type(link.inputs[0]).shape;
-      out = link.op->category == Category::reshape ? moved(*out, to) : untransposed(*out, link.integers("perm"), to);
+      const bool any_shape = link.op->category == Category::reshape || category == Category::constant;
+      out = any_shape ? moved(*out, to) : untransposed(*out, link.integers("perm"), to);
       if (!out) return std::nullopt;
     }
     return out;
@@ -203,9 +194,10 @@ private:
 
   Replacements reduction(Graph& to_graph, const Node& node, std::span<const Var> inputs, Value old) {
     if (any_anchored(inputs)) return Replacements{anchored(to_graph, node, inputs)};
-    const std::optional<Var> inner = anchor(inputs[0]);
-    if (!inner || leaves_.count(old) > 0) return {};
-    const Shape from = inputs[0].shape(), to = inner->shape();
+    const std::optional<Way> way = way_to(inputs[0]);
+    if (!way || way->turns || leaves_.count(old) > 0) return {};
+    const Var inner = way->start;
+    const Shape from = inputs[0].shape(), to = inner.shape();
     const Shape& axes = node.integers("axes");
     std::vector<int64_t> reduced;
     for (const Group& g : groups(from, to)) {
@@ -229,8 +221,8 @@ private:
       }
       reduced = leading;
     }
-    if (reduced.empty()) return {reshape(*inner, node.types[0].shape)};
-    const Var result = reduce(*inner, node.text("monoid"), reduced);
+    if (reduced.empty()) return {reshape(inner, node.types[0].shape)};
+    const Var result = reduce(inner, node.text("monoid"), reduced);
     anchored_.insert(result.value);
     return {reshape(result, node.types[0].shape)};
   }

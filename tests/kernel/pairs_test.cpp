@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
 #include <vector>
 
 namespace gmc::kernel {
@@ -15,34 +16,21 @@ namespace {
 constexpr int64_t rows = 3;
 constexpr int64_t around = 40;  // elements that nobody may touch, on either side
 
-// Of a row of 2 n elements, the first n and the last n in turn; and the even ones and the odd ones, with a sum.
-Kernel together(int64_t n, DType d) {
-  const auto* type = d == DType::f32 ? "" : " f64";
-  return parse(fmt::format(R"(kernel together
-param 0 in {0} {1} x
-param 1 out {0} {1} y
-phase
-region extents [{2},{3}] tile [2,{3}]
-%0 = load 0 {{0 [{4},1]}}{5}
-%1 = load 0 {{{3} [{4},1]}}{5}
-store 1 {{0 [{4},2]}} %0 %1{5}
-)",
-                           name_of(d), rows * 2 * n, rows, n, 2 * n, type));
+// Rows of 2 n elements; `body` over n columns, in which N and W stand for n and 2 n.
+Kernel of_rows(int64_t n, DType d, std::string body) {
+  for (size_t at; (at = body.find_first_of("NW")) != std::string::npos;)
+    body.replace(at, 1, std::to_string(body[at] == 'N' ? n : 2 * n));
+  if (d != DType::f32)
+    for (size_t at = 0; (at = body.find('\n', at)) != std::string::npos; at += 1 + 1 + name_of(d).size())
+      body.insert(at, fmt::format(" {}", name_of(d)));
+  return parse(fmt::format("kernel rows\nparam 0 in {0} {1} x\nparam 1 out {0} {1} y\nphase\n"
+                           "region extents [{2},{3}] tile [2,{3}]\n{4}",
+                           name_of(d), rows * 2 * n, rows, n, body));
 }
-Kernel apart(int64_t n, DType d) {
-  const auto* type = d == DType::f32 ? "" : " f64";
-  return parse(fmt::format(R"(kernel apart
-param 0 in {0} {1} x
-param 1 out {0} {1} y
-phase
-region extents [{2},{3}] tile [2,{3}]
-%0 = load 0 {{0 [{4},2]}}{5}
-%1 = load 0 {{1 [{4},2]}}{5}
-store 1 {{0 [{4},1]}} %0{5}
-store 1 {{{3} [{4},1]}} %1{5}
-)",
-                           name_of(d), rows * 2 * n, rows, n, 2 * n, type));
-}
+// The first n and the last n in turn; the even ones, then the odd ones.
+constexpr const char* together = "%0 = load 0 {0 [W,1]}\n%1 = load 0 {N [W,1]}\nstore 1 {0 [W,2]} %0 %1\n";
+constexpr const char* apart =
+    "%0 = load 0 {0 [W,2]}\n%1 = load 0 {1 [W,2]}\nstore 1 {0 [W,1]} %0\nstore 1 {N [W,1]} %1\n";
 
 template <class T>
 std::vector<T> result(const Kernel& k, const codegen::Target& target, const std::vector<T>& x) {
@@ -78,8 +66,8 @@ void check(DType d) {
       std::iota(x.begin(), x.end(), T(0));
       for (int64_t i = 0; i < std::ssize(y); ++i)
         y[static_cast<size_t>(i)] = x[static_cast<size_t>(i / (2 * n) * 2 * n + i % 2 * n + i % (2 * n) / 2)];
-      EXPECT_EQ(result(together(n, d), target, x), y);
-      EXPECT_EQ(result(apart(n, d), target, y), x);
+      EXPECT_EQ(result(of_rows(n, d, together), target, x), y);
+      EXPECT_EQ(result(of_rows(n, d, apart), target, y), x);
     }
   }
 }

@@ -136,7 +136,11 @@ TEST(Corners, ConvolutionOfAnEnlargedImageGoesToTheImage) {
                 Tensor x = resize(input("x", f32, {1, 2, 3, 4}), {6, 8});
                 output("y", conv(x, input("w", f32, {2, 3, 3, 3}), {.padding = {1}}));
               }),
-              HasSubstr("1 groups do not fit 2 channels and the weight [2, 3, 3, 3]"));
+              testing::AllOf(HasSubstr("corners_test.cpp:"),
+                             HasSubstr("1 groups do not fit 2 channels and the weight [2, 3, 3, 3]")));
+  EXPECT_THAT(
+      refusal([] { output("y", conv(input("x", f32, {1, 2, 3, 4}), input("w", f32, {2, 2, 3, 3}), {.step = {0}})); }),
+      testing::AllOf(HasSubstr("corners_test.cpp:"), HasSubstr("step [0, 0] and dilation [1, 1] must")));
 }
 
 TEST(Corners, PaddingThatCutsMoreThanThereIs) {

@@ -74,8 +74,7 @@ void emit_epilogue(llvm::Module& module, const std::string& symbol, const Part& 
     at_output.begin_point({args.row, args.column, args.mask, 0, args.acc, args.ahead});
     using Kind = kernel::Instruction::Kind;
     for (const kernel::Instruction& in : region.body)
-      if (in.kind == Kind::store)
-        for (int operand : in.operands) at_output.value(operand);
+      if (in.kind == Kind::store) at_output.value(in.operands[0]);
     for (size_t i = 0; i < region.body.size(); ++i)
       if (region.body[i].kind == Kind::store) at_output.store(static_cast<int>(i));
   });
