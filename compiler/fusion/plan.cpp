@@ -26,6 +26,24 @@ int64_t source_bytes(const View& view, Value v) {
   return byte_size(type.dtype, type.shape);
 }
 
+// Region by region.
+nlohmann::json ops_of(const nlohmann::json& kernel) {
+  return kernel.contains("ops") ? nlohmann::json::array({kernel.at("ops")}) : kernel.at("regions");
+}
+
+void check_bodies(const View& view, const nlohmann::json& j, const PlanKernel& kernel) {
+  if (!j.contains("bodies")) return;
+  const bool one = kernel.regions.size() == 1 && kernel.regions[0].size() == 1;
+  const size_t expected = one ? view.node(kernel.regions[0][0]).regions.size() : 0;
+  if (expected == 0)
+    fail("plan of entry '{}', kernel '{}': \"bodies\" are of a kernel that holds one loop or cond",
+         view.graph().entry(), kernel.id);
+  const nlohmann::json& bodies = j.at("bodies");
+  if (!bodies.is_array() || bodies.size() != expected)
+    fail("plan of entry '{}', kernel '{}': \"bodies\" must be an array of {}, one plan for each region of '{}'",
+         view.graph().entry(), kernel.id, expected, view.node(kernel.regions[0][0]).name);
+}
+
 }  // namespace
 
 double flops(const View& view, int op) {
@@ -142,6 +160,13 @@ nlohmann::ordered_json to_json(const View& view, const Plan& plan) {
   return out;
 }
 
+const nlohmann::json* body_plan(const nlohmann::json& j, const std::string& op, size_t region) {
+  for (const auto& k : j.at("kernels"))
+    if (k.contains("bodies") && ops_of(k) == nlohmann::json::array({nlohmann::json::array({op})}))
+      return &k.at("bodies").at(region);
+  return nullptr;
+}
+
 Plan plan_from_json(const View& view, const nlohmann::json& j) {
   const std::string& entry = view.graph().entry();
   auto text = [&](const nlohmann::json& object, const char* key) {
@@ -164,7 +189,7 @@ Plan plan_from_json(const View& view, const nlohmann::json& j) {
     if (kernel.id.empty()) kernel.id = fmt::format("k{}", plan.kernels.size());
     if (k.contains("ops") == k.contains("regions"))
       fail("plan of entry '{}', kernel '{}': expected either \"ops\" or \"regions\"", entry, kernel.id);
-    const nlohmann::json regions = k.contains("ops") ? nlohmann::json::array({k.at("ops")}) : k.at("regions");
+    const nlohmann::json regions = ops_of(k);
     if (!regions.is_array()) fail("plan of entry '{}', kernel '{}': \"regions\" must be an array", entry, kernel.id);
     for (const auto& names : regions) {
       if (!names.is_array())
@@ -180,6 +205,7 @@ Plan plan_from_json(const View& view, const nlohmann::json& j) {
       std::sort(region.begin(), region.end());
       kernel.regions.push_back(std::move(region));
     }
+    check_bodies(view, k, kernel);
     plan.kernels.push_back(std::move(kernel));
   }
   for (const auto& d : j.value("decisions", nlohmann::json::array())) {

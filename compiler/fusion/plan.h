@@ -68,9 +68,11 @@ double flops(const View&, int op);
 std::string graph_hash(const graph::Graph&);
 
 // JSON with comments allowed. Reading throws `Error` naming entry, kernel and op. A kernel's `regions` may be given as
-// `ops` when it has one.
+// `ops` when it has one. Of a kernel `control`, `bodies` may be given: one plan for each region of its op, in order.
 nlohmann::ordered_json to_json(const View&, const Plan&);
 Plan plan_from_json(const View&, const nlohmann::json&);
+// The plan that a file, which plan_from_json has read, gives for a region of an op; null where it gives none.
+const nlohmann::json* body_plan(const nlohmann::json&, const std::string& op, size_t region);
 
 // Orders the kernels so that each comes after those it reads from; throws `Error` naming L1 and the kernels of a cycle.
 void order_kernels(const View&, Plan&);

@@ -34,31 +34,37 @@ private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-fusion::Plan plan_of(const fusion::View& view, const Options& options) {
-  fusion::Plan plan;
-  if (auto it = options.plans.find(view.graph().entry()); it != options.plans.end()) {
-    nlohmann::json json;
-    try {
-      json = nlohmann::json::parse(it->second, nullptr, true, true);
-    } catch (const nlohmann::json::exception& e) {
-      fail("plan of entry '{}' is malformed: {}", view.graph().entry(), e.what());
-    }
-    plan = fusion::plan_from_json(view, json);
-  } else {
-    plan = fusion::policy_named(options.policy).make(view, options.library);
+// The plan to use for an entry in place of the policy's, if there is one.
+std::optional<nlohmann::json> given_plan(const std::string& entry, const Options& options) {
+  const auto it = options.plans.find(entry);
+  if (it == options.plans.end()) return std::nullopt;
+  try {
+    return nlohmann::json::parse(it->second, nullptr, true, true);
+  } catch (const nlohmann::json::exception& e) {
+    fail("plan of entry '{}' is malformed: {}", entry, e.what());
   }
+}
+
+fusion::Plan plan_of(const CompiledEntry& entry, const nlohmann::json* given, const Options& options) try {
+  const fusion::View& view = *entry.view;
+  fusion::Plan plan =
+      given ? fusion::plan_from_json(view, *given) : fusion::policy_named(options.policy).make(view, options.library);
   fusion::check_plan(view, plan);
   fusion::order_kernels(view, plan);
   return plan;
+} catch (const Error& e) {
+  if (entry.name == entry.graph->entry()) throw;
+  throw Error(fmt::format("{}: {}", entry.name, e.what()), e.usage());
 }
 
 // Plans and lowers a graph that has gone through the pipeline, and its regions with it.
-CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Options& options, Timing& timing,
-                            Stopwatch& watch) {
+CompiledEntry compile_graph(const std::string& name, std::shared_ptr<const graph::Graph> graph,
+                            const nlohmann::json* given, const Options& options, Timing& timing, Stopwatch& watch) {
   CompiledEntry out;
+  out.name = name;
   out.graph = std::move(graph);
   out.view = std::make_shared<fusion::View>(*out.graph);
-  out.plan = plan_of(*out.view, options);
+  out.plan = plan_of(out, given, options);
   out.report = fusion::report(*out.view, out.plan);
   timing.fusion_ms += watch.lap();
   out.steps = lower::lower(*out.view, out.plan);
@@ -69,14 +75,15 @@ CompiledEntry compile_graph(std::shared_ptr<const graph::Graph> graph, const Opt
     out.kernels.push_back({step.kernel, {}});
   }
   timing.lower_ms += watch.lap();
-  // Plans are of entries; regions are planned by the policy.
-  Options inner = options;
-  inner.plans.clear();
-  for (size_t i = 0; i < out.graph->nodes().size(); ++i)
-    for (const auto& region : out.graph->nodes()[i].regions) {
-      out.regions.push_back(compile_graph(region, inner, timing, watch));
+  for (size_t i = 0; i < out.graph->nodes().size(); ++i) {
+    const graph::Node& node = out.graph->nodes()[i];
+    for (size_t r = 0; r < node.regions.size(); ++r) {
+      const nlohmann::json* body = given ? fusion::body_plan(*given, node.name, r) : nullptr;
+      const std::string inside = fmt::format("{}/{}/{}", name, node.name, node.regions[r]->entry());
+      out.regions.push_back(compile_graph(inside, node.regions[r], body, options, timing, watch));
       out.regions.back().node = static_cast<int32_t>(i);
     }
+  }
   return out;
 }
 
@@ -133,7 +140,9 @@ private:
       Stopwatch watch;
       auto graph = std::make_shared<graph::Graph>(transform::run_pipeline(source_.entries[order_[i]]));
       timings_[i].transform_ms = watch.lap();
-      out_.entries[order_[i]] = compile_graph(std::move(graph), options_, timings_[i], watch);
+      const auto given = given_plan(graph->entry(), options_);
+      out_.entries[order_[i]] =
+          compile_graph(graph->entry(), graph, given ? &*given : nullptr, options_, timings_[i], watch);
     } catch (...) {
       group.failed = true;
       group.lowered.count_down();
@@ -192,6 +201,26 @@ Compiled compile(const Source& source, const Options& options) {
   out.timing.package_ms = watch.lap();
   out.timing.total_ms += out.timing.package_ms;
   return out;
+}
+
+namespace {
+
+nlohmann::ordered_json plan_json(const CompiledEntry& entry) {
+  nlohmann::ordered_json plan = fusion::to_json(*entry.view, entry.plan);
+  for (const CompiledEntry& region : entry.regions) {
+    const int op = entry.view->op_of({region.node, 0});
+    for (size_t k = 0; k < entry.plan.kernels.size(); ++k)
+      if (entry.plan.kernels[k].regions[0][0] == op) plan["kernels"][k]["bodies"].push_back(plan_json(region));
+  }
+  return plan;
+}
+
+}  // namespace
+
+nlohmann::ordered_json plans_json(const Compiled& compiled) {
+  nlohmann::ordered_json j{{"fuseplans", 1}, {"model", compiled.name}};
+  for (const CompiledEntry& e : compiled.entries) j["entries"][e.plan.entry] = plan_json(e);
+  return j;
 }
 
 std::string print_kernels(const CompiledEntry& entry) {

@@ -46,6 +46,7 @@ struct CompiledKernel {
 };
 
 struct CompiledEntry {
+  std::string name;                           // of a region: behind what runs it, such as `sample/scan/body`
   std::shared_ptr<const graph::Graph> graph;  // after the transforms
   std::shared_ptr<const fusion::View> view;
   fusion::Plan plan;
@@ -74,6 +75,9 @@ struct Compiled {
 
 // Throws `Error` from any stage.
 Compiled compile(const Source&, const Options&);
+
+// The plan file: the plans of all entries, with those of the loops inside.
+nlohmann::ordered_json plans_json(const Compiled&);
 
 // The text of an entry's generated kernels, those inside loops included, with the functions that each became.
 std::string print_kernels(const CompiledEntry&);

@@ -159,6 +159,22 @@ TEST_F(Plans, that_are_damaged_are_refused_with_the_rule) {
   EXPECT_THAT(refused(1, planned("inspect")), testing::ContainsRegex("kernel 'k0' breaks [LR][0-9]"));
 }
 
+TEST_F(Plans, show_what_loops_run) {
+  Words words{"inspect", "ar-lstm", "--entry", "sample"};
+  for (const char* field : {"batch=2", "t=8", "vocab=13", "d=12", "layers=1", "gen=4"})
+    words = words + Words{"--set", field};
+  EXPECT_THAT(fine(words), HasSubstr("\nsample/scan/body under policy greedy: "));
+  const json body = json::parse(fine(words + Words{"--json"})).at("entries").at(0).at("bodies").at(0);
+  EXPECT_EQ(body.at("entry"), "sample/scan/body");
+  EXPECT_GT(body.at("flops"), 0);
+  json plan = json::parse(fine(words + Words{"--stage", "plan"}));
+  for (json& kernel : plan["entries"]["sample"]["kernels"])
+    if (kernel.contains("bodies")) kernel["bodies"][0]["kernels"].erase(0);
+  keep(plan);
+  EXPECT_THAT(refused(1, words + Words{"--fusion-plan", file("plan.json")}),
+              HasSubstr("sample/scan/body: plan of entry 'body': op "));
+}
+
 TEST_F(Plans, verify_fails_past_the_limits) {
   json about = json::parse(read(file("case/case.json")));
   about["losses"][1]["loss"] = about["losses"][1]["loss"].get<double>() * 1.001;

@@ -5,7 +5,9 @@
 #include "tests/control/regions.h"
 #include "tests/support/agree.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace gmc {
 namespace {
@@ -48,6 +50,52 @@ TEST(ControlCompiled, Recurrences) {
   }
   expect_compiled(recurrence(1, 5, false));
   expect_compiled(recurrence(0, 5, false));
+}
+
+// A plan file gives the plans of bodies too: here the policies' of one graph are mixed.
+TEST(ControlCompiled, PlansOfBodiesComeFromTheFile) {
+  using json = nlohmann::json;
+  const Graph g = recurrence(6, 7, false);
+  const auto compiled = [&](package::Options options) { return package::compile({"p", "{}", {}, {g}}, options); };
+  const auto plan_of = [&](const char* policy) {
+    return json(package::plans_json(compiled(with_policy(policy)))).at("entries").at("entry");
+  };
+  const auto bodies = [](json& plan) -> json& {
+    for (json& k : plan.at("kernels"))
+      if (k.contains("bodies")) return k.at("bodies");
+    return plan.at("no bodies");
+  };
+  json greedy = plan_of("greedy"), none = plan_of("none"), mixed = greedy;
+  bodies(mixed) = bodies(none);
+  ASSERT_GT(bodies(none)[0].at("kernels").size(), bodies(greedy)[0].at("kernels").size());
+  package::Options options = with_policy("greedy");
+  options.plans["entry"] = mixed.dump();
+  const package::Compiled out = compiled(options);
+  EXPECT_EQ(json(package::plans_json(out)).at("entries").at("entry"), mixed);
+  EXPECT_EQ(out.entries[0].regions.at(0).plan.kernels.size(), bodies(none)[0].at("kernels").size());
+  expect_agreement(g, options);
+
+  const auto error = [&](const json& plan) -> std::string {
+    options.plans["entry"] = plan.dump();
+    try {
+      compiled(options);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  json damaged = mixed;
+  bodies(damaged)[0].at("kernels").erase(0);
+  EXPECT_THAT(error(damaged), testing::StartsWith("entry/scan/body: plan of entry 'body': op "));
+  damaged = mixed;
+  bodies(damaged).push_back(bodies(none)[0]);
+  EXPECT_THAT(error(damaged),
+              testing::HasSubstr("\"bodies\" must be an array of 1, one plan for each region of 'scan'"));
+  // Left out, the policy makes it.
+  damaged = mixed;
+  for (json& k : damaged.at("kernels")) k.erase("bodies");
+  options.plans["entry"] = damaged.dump();
+  EXPECT_EQ(json(package::plans_json(compiled(options))).at("entries").at("entry"), greedy);
 }
 
 // The new state is what a loop begins with, which must not run over it; and so it is of a loop within a loop.

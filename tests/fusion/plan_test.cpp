@@ -190,6 +190,8 @@ TEST_F(PlanFile, SaysWhatIsMalformed) {
       {R"({"fuseplan": 1, "kernels": [{"ops": "exp"}]})", "a region must be an array of op names"},
       {R"({"fuseplan": 1, "kernels": [{"ops": [3]}]})", "an op must be named by a string"},
       {R"({"fuseplan": 1, "kernels": [{"ops": ["exq"]}]})", "kernel 'k0': the graph has no op 'exq'"},
+      {R"({"fuseplan": 1, "kernels": [{"id": "a", "ops": ["exp"], "bodies": []}]})",
+       "kernel 'a': \"bodies\" are of a kernel that holds one loop or cond"},
       {R"({"fuseplan": 1, "kernels": [], "decisions": 3})", "a decision must be an object"},
   };
   for (const auto& [text, message] : cases) EXPECT_THAT(read_error(text), HasSubstr(message)) << text;

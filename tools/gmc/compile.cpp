@@ -81,12 +81,6 @@ std::string weights_to_embed(const Model& model, const package::Compiled& compil
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::string plans_json(const package::Compiled& compiled) {
-  nlohmann::ordered_json j{{"fuseplans", 1}, {"model", compiled.name}};
-  for (const auto& e : compiled.entries) j["entries"][e.plan.entry] = fusion::to_json(*e.view, e.plan);
-  return j.dump(2) + "\n";
-}
-
 void emit(const std::string& kind, const std::string& path, const package::Compiled& compiled,
           const package::LinkOptions& link) {
   std::string text;
@@ -97,7 +91,7 @@ void emit(const std::string& kind, const std::string& path, const package::Compi
   if (kind == "header")
     return write_text(path, package::c_header(reinterpret_cast<const execute::Package*>(compiled.package.data()),
                                               package::c_identifier(compiled.name)));
-  if (kind == "plan") return write_text(path, plans_json(compiled));
+  if (kind == "plan") return write_text(path, package::plans_json(compiled).dump(2) + "\n");
   for (const auto& e : compiled.entries) {
     if (kind == "graph") text += graph::print(*e.graph);
     if (kind == "kernel") text += package::print_kernels(e);

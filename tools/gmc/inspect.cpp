@@ -16,50 +16,57 @@ struct InspectOptions {
   bool json = false, feed_draws = false;
 };
 
+nlohmann::ordered_json entry_json(const package::CompiledEntry& e) {
+  const fusion::PlanReport& r = e.report;
+  nlohmann::ordered_json out{{"entry", e.name},
+                             {"policy", e.plan.policy},
+                             {"ops", e.view->ops().size()},
+                             {"generated_kernels", r.generated},
+                             {"products", r.products},
+                             {"library_calls", r.library_calls},
+                             {"runtime_calls", r.runtime_calls},
+                             {"bytes_between_kernels", r.bytes_between},
+                             {"bytes_total", r.bytes_total},
+                             {"bytes_compulsory", r.bytes_compulsory},
+                             {"flops", r.flops}};
+  if (e.node < 0) out["arena_bytes"] = e.arena_bytes;
+  for (const package::CompiledEntry& region : e.regions) out["bodies"].push_back(entry_json(region));
+  return out;
+}
+
 nlohmann::ordered_json summary_json(const package::Compiled& compiled) {
   nlohmann::ordered_json out{
       {"model", compiled.name}, {"target", compiled.target.cpu}, {"entries", nlohmann::ordered_json::array()}};
-  for (const auto& e : compiled.entries) {
-    const fusion::PlanReport& r = e.report;
-    out["entries"].push_back({{"entry", e.plan.entry},
-                              {"policy", e.plan.policy},
-                              {"ops", e.view->ops().size()},
-                              {"generated_kernels", r.generated},
-                              {"products", r.products},
-                              {"library_calls", r.library_calls},
-                              {"runtime_calls", r.runtime_calls},
-                              {"bytes_between_kernels", r.bytes_between},
-                              {"bytes_total", r.bytes_total},
-                              {"bytes_compulsory", r.bytes_compulsory},
-                              {"flops", r.flops},
-                              {"arena_bytes", e.arena_bytes}});
-  }
+  for (const package::CompiledEntry& e : compiled.entries) out["entries"].push_back(entry_json(e));
   const package::Timing& t = compiled.timing;
   out["compile_ms"] = {{"transform", t.transform_ms}, {"fusion", t.fusion_ms},   {"lower", t.lower_ms},
                        {"codegen", t.codegen_ms},     {"package", t.package_ms}, {"total", t.total_ms}};
   return out;
 }
 
-void print_summary(const package::Compiled& compiled) {
-  for (const auto& e : compiled.entries) {
-    const fusion::PlanReport& r = e.report;
-    fmt::print("{} under policy {}: {} ops in {} generated kernels, {} products, {} library calls{}\n", e.plan.entry,
-               e.plan.policy, e.view->ops().size(), r.generated, r.products, r.library_calls,
-               r.runtime_calls ? fmt::format(", {} calls of the runtime", r.runtime_calls) : "");
-    fmt::print("  between kernels {}, moved in all {}, compulsory {} (ratio {:.2f}), arena {}\n",
-               bytes_text(r.bytes_between), bytes_text(r.bytes_total), bytes_text(r.bytes_compulsory),
-               static_cast<double>(r.bytes_total) / static_cast<double>(std::max<int64_t>(1, r.bytes_compulsory)),
-               bytes_text(e.arena_bytes));
-    for (const fusion::PlanKernel& k : e.plan.kernels) {
-      const fusion::Traffic t = fusion::traffic(*e.view, k);
-      size_t ops = 0;
-      for (const auto& region : k.regions) ops += region.size();
-      const std::string& name = e.view->node(k.regions[0].back()).name;
-      fmt::print("  {:<4} {:<32} {:>3} ops {:>2} regions  reads {:>10}  writes {:>10}{}\n", k.id, name, ops,
-                 k.regions.size(), bytes_text(t.read), bytes_text(t.written),
-                 k.library.empty() ? "" : "  " + k.library);
-    }
+// And of the regions inside it.
+void print_entry(const package::CompiledEntry& e) {
+  const fusion::PlanReport& r = e.report;
+  fmt::print("{} under policy {}: {} ops in {} generated kernels, {} products, {} library calls{}\n", e.name,
+             e.plan.policy, e.view->ops().size(), r.generated, r.products, r.library_calls,
+             r.runtime_calls ? fmt::format(", {} calls of the runtime", r.runtime_calls) : "");
+  fmt::print("  between kernels {}, moved in all {}, compulsory {} (ratio {:.2f}){}\n", bytes_text(r.bytes_between),
+             bytes_text(r.bytes_total), bytes_text(r.bytes_compulsory),
+             static_cast<double>(r.bytes_total) / static_cast<double>(std::max<int64_t>(1, r.bytes_compulsory)),
+             e.node < 0 ? ", arena " + bytes_text(e.arena_bytes) : "");
+  for (const fusion::PlanKernel& k : e.plan.kernels) {
+    const fusion::Traffic t = fusion::traffic(*e.view, k);
+    size_t ops = 0;
+    for (const auto& region : k.regions) ops += region.size();
+    const std::string& name = e.view->node(k.regions[0].back()).name;
+    fmt::print("  {:<4} {:<32} {:>3} ops {:>2} regions  reads {:>10}  writes {:>10}{}\n", k.id, name, ops,
+               k.regions.size(), bytes_text(t.read), bytes_text(t.written), k.library.empty() ? "" : "  " + k.library);
   }
+  for (const package::CompiledEntry& region : e.regions) print_entry(region);
+}
+
+void print_summary(const package::Compiled& compiled) {
+  for (const package::CompiledEntry& e : compiled.entries) print_entry(e);
   const package::Timing& t = compiled.timing;
   fmt::print("compiled in {:.0f} ms: transforms {:.1f}, fusion {:.1f}, lowering {:.1f}, code {:.1f}, package {:.1f}\n",
              t.total_ms, t.transform_ms, t.fusion_ms, t.lower_ms, t.codegen_ms, t.package_ms);
@@ -91,9 +98,7 @@ void inspect(const InspectOptions& o) {
   } else if (o.stage == "transformed") {
     for (const auto& e : compiled.entries) fmt::print("{}", graph::print(*e.graph));
   } else if (o.stage == "plan") {
-    nlohmann::ordered_json j{{"fuseplans", 1}, {"model", compiled.name}};
-    for (const auto& e : compiled.entries) j["entries"][e.plan.entry] = fusion::to_json(*e.view, e.plan);
-    fmt::print("{}\n", j.dump(2));
+    fmt::print("{}\n", package::plans_json(compiled).dump(2));
   } else if (o.stage == "kernel") {
     for (const auto& e : compiled.entries) fmt::print("{}", package::print_kernels(e));
   } else {
