@@ -1,14 +1,27 @@
 // Which sets of ops can be one region of a kernel. The rules, with the ids that reports and plans use:
 //
-//   L1  convex: no path leaves the kernel and comes back
-//   L2  aligned: one iteration space [rows.., columns]; inside the region a value is read at the point where it is
-//   computed L3  a reduction over the columns may be followed by anything of the same row L4  a reduction over all rows
-//   is combined after the last tile, so nothing in the same region may read it; other reductions stand alone after a
-//   transpose L5  what is stored varies along every row dimension, so that each element is written once L6  regions
-//   that share a launch do not depend on each other and hold no product L7  one product (matmul) a region, with
-//   elementwise ops after it over its result; nothing in the region feeds it L9  at most 64 buffers and 256 ops a
-//   region L10 every op is pure: draws are functions of their key, so any op but a product may be evaluated twice L11 a
-//   value is one value: kernels never contract or reassociate across ops, so an op evaluated twice gives the same bits
+// L1   convex: no path leaves the kernel and comes back.
+//
+// L2   aligned: one iteration space [rows.., columns]; inside the region a value is read at the point where it is
+//      computed.
+//
+// L3   a reduction over the columns may be followed by anything of the same row.
+//
+// L4   a reduction over all rows is combined after the last tile, so nothing in the same region may read it; other
+//      reductions stand alone after a transpose.
+//
+// L5   what is stored varies along every row dimension, so that each element is written once.
+//
+// L6   regions that share a launch do not depend on each other and hold no product.
+//
+// L7   one product (matmul) a region, with elementwise ops after it over its result; nothing in the region feeds it.
+//
+// L9   at most 64 buffers and 256 ops a region.
+//
+// L10  every op is pure: draws are functions of their key, so any op but a product may be evaluated twice.
+//
+// L11  a value is one value: kernels never contract or reassociate across ops, so an op evaluated twice gives the same
+//      bits.
 #pragma once
 
 #include "compiler/fusion/view.h"

@@ -172,6 +172,10 @@ void verify(const Kernel& kernel) {
           bad(i, fmt::format("{} indices, {} subscripts", in.operands.size(), in.subscripts.size()));
         if (touches && in.dtype != kernel.parameters[static_cast<size_t>(in.parameter)].dtype)
           bad(i, fmt::format("touches parameter {} as {}", in.parameter, name_of(in.dtype)));
+        const bool combines = in.kind == Kind::row || in.kind == Kind::fold;
+        if (combines && in.operands.size() != 1) bad(i, fmt::format("combines {} operands", in.operands.size()));
+        if (in.kind == Kind::store && in.operands.size() != 1 && in.operands.size() != 2)
+          bad(i, fmt::format("stores {} operands", in.operands.size()));
         if (in.kind == Kind::store && in.operands.size() == 2) {
           if (region.product) bad(i, "a pair in a region with a product");
           if (in.access.strides.back() != 2 || columns_of(region) == 1) bad(i, "a pair lies apart");
@@ -205,7 +209,6 @@ void verify(const Kernel& kernel) {
         const Mode mode = touches ? kernel.parameters[static_cast<size_t>(in.parameter)].mode : Mode::temporary;
         if ((in.kind == Kind::load || in.kind == Kind::gather) && mode == Mode::out) bad(i, "loads from an output");
         if ((in.kind == Kind::store || in.kind == Kind::fold) && mode == Mode::in) bad(i, "writes to an input");
-        const bool combines = in.kind == Kind::row || in.kind == Kind::fold;
         if (combines && in.function != "sum" && in.function != "prod" && in.function != "max" && in.function != "min")
           bad(i, fmt::format("unknown monoid '{}'", in.function));
         if (in.kind == Kind::product && !region.product) bad(i, "the region has no product");

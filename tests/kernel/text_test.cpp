@@ -192,6 +192,24 @@ TEST(KernelVerify, KnowsWhatAProductReads) {
   EXPECT_THAT(damaged(product, "lda 4", "lda 5"), HasSubstr("operand a of its product reaches elements 0 to 13 of 12"));
 }
 
+// The text cannot say so, whoever builds a kernel can.
+TEST(KernelVerify, CountsOperands) {
+  const auto error = [](const char* text, size_t instruction, std::vector<int> operands) -> std::string {
+    Kernel k = parse(text);
+    k.phases[0].regions[0].body[instruction].operands = std::move(operands);
+    try {
+      verify(k);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(error(pairs, 2, {}), HasSubstr("instruction %2: stores 0 operands"));
+  EXPECT_THAT(error(pairs, 2, {0, 1, 0}), HasSubstr("stores 3 operands"));
+  EXPECT_THAT(error(rows, 3, {}), HasSubstr("combines 0 operands"));
+  EXPECT_THAT(error(rows, 3, {0, 0}), HasSubstr("combines 2 operands"));
+}
+
 TEST(KernelVerify, AllowsAnythingInAnEmptySpace) {
   EXPECT_EQ(error_of("kernel k\nparam 0 in f32 0 x\nphase\nregion extents [0,3] tile [1,3]\n%0 = load 0 {0 [3,1]}\n"),
             "");
