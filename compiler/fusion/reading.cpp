@@ -30,6 +30,18 @@ std::optional<Shape> behind(const Node& movement, const Shape& operand, const Sh
     for (size_t i = 0; i < from.size(); left %= into[i++]) from[i] = left / into[i];
     return from;
   }
+  case Category::affine: {
+    const graph::AffineMap map = movement.op->affine(movement, operand);
+    const Shape& shown = movement.types[0].shape;
+    for (size_t i = 0; i < from.size(); ++i) {
+      from[i] = std::inner_product(at.begin(), at.end(), map.steps[i].begin(), map.base[i]);
+      // Where some index leaves the operand, it shows a value that the operand does not have.
+      int64_t low = map.base[i], high = map.base[i];
+      for (size_t d = 0; d < shown.size(); ++d) (map.steps[i][d] < 0 ? low : high) += map.steps[i][d] * (shown[d] - 1);
+      if (low < 0 || high >= operand[i]) return std::nullopt;
+    }
+    return from;
+  }
   default:
     return std::nullopt;
   }
@@ -78,9 +90,12 @@ Reading read_operand(const View& view, int op, size_t k) {
     unit[d] = 1;
     if (r.space[d] > 1) r.strides[d] = element(unit);
   }
-  // Broadcasts and transposes are linear; only a reshape can carry from one dimension into another.
-  if (std::none_of(walk.begin(), walk.end(), [](auto& w) { return w.first->op->category == Category::reshape; }))
-    return r;
+  // Broadcasts and transposes are linear. A reshape can carry from one dimension into another, and an affine map need
+  // not begin with the first element.
+  const auto is_linear = [](const auto& w) {
+    return w.first->op->category == Category::broadcast || w.first->op->category == Category::transpose;
+  };
+  if (std::all_of(walk.begin(), walk.end(), is_linear)) return r;
   const Shape grid = row_major_steps(r.space);
   const int64_t samples = std::min<int64_t>(count, 256);
   for (int64_t s = 0; s < samples && r.affine; ++s) {

@@ -98,6 +98,26 @@ TEST(ControlCompiled, PlansOfBodiesComeFromTheFile) {
   EXPECT_EQ(json(package::plans_json(compiled(options))).at("entries").at("entry"), greedy);
 }
 
+// What takes whole tensors reads through movement that changes nothing.
+TEST(ControlCompiled, ReadThroughWhatStaysInPlace) {
+  const auto last_of = [](Graph& g, const Var& xs) {
+    const int64_t trips = xs.shape()[0], width = xs.shape()[1];
+    const Region body = region("body", {index_type, {f32, {width}}, {f32, {width}}},
+                               [](Graph&, const Vars& a) { return Vars{tanh_of(a[1] + a[2])}; });
+    g.add_output({"h", scan(g, body, trips, {data(g, "h", {width})}, {xs}, {})[0].value, false});
+  };
+  for (const int64_t trips : {1, 2, 4}) {
+    Graph once("entry"), twice("entry"), stepped("entry");
+    last_of(once, flip(data(once, "x", {trips, 3}), {0}));
+    expect_compiled(once);
+    last_of(twice, flip(flip(data(twice, "x", {trips, 3}), {0}), {0}));
+    expect_compiled(twice);
+    const Var x = data(stepped, "x", {trips, 1});
+    last_of(stepped, slice(x, {0, 0}, {1, 2}, {trips, 1}));
+    expect_compiled(stepped);
+  }
+}
+
 // The new state is what a loop begins with, which must not run over it; and so it is of a loop within a loop.
 TEST(ControlCompiled, StatesThatLoopsBeginWith) {
   const auto body = [](const char* name) {

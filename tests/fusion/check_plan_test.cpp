@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace gmc {
 namespace {
 
@@ -192,6 +194,46 @@ TEST(CheckPlanOfCalls, StandAlone) {
   call->library = "runtime";
   std::swap(call->regions, plan.kernels.back().regions);
   EXPECT_THAT(check(), HasSubstr("breaks L7 (call): it must hold one call and nothing else"));
+}
+
+// One region for an op and one that reads it through a slice, a flip or padding.
+TEST(CheckPlanThroughAffineMaps, NothingElsewhereIsReadInTheRegion) {
+  const auto error = [](const std::function<Var(const Var&)>& move) {
+    Graph g("step");
+    tests::output(tests::tanh(move(tests::tanh(tests::data(g, "x", {300, 4})))));
+    const View view(g);
+    Plan plan = fusion::policy_none(view);
+    plan.kernels[0].regions[0].push_back(plan.kernels.back().regions[0][0]);
+    plan.kernels.pop_back();
+    return tests::error_of([&] { fusion::check_plan(view, plan); });
+  };
+  const auto elsewhere = HasSubstr("breaks L2 (aligned): tanh.2 ");
+  EXPECT_EQ(error([](const Var& x) { return x; }), "");
+  EXPECT_EQ(error([](const Var& x) { return flip(flip(x, {0}), {0}); }), "");
+  EXPECT_THAT(error([](const Var& x) { return flip(x, {0}); }), elsewhere);
+  EXPECT_THAT(error([](const Var& x) { return flip(x, {1}); }), elsewhere);
+  EXPECT_THAT(error([](const Var& x) { return slice(x, 0, 0, 200); }), elsewhere);
+  EXPECT_THAT(error([](const Var& x) { return slice(x, 0, 1, 300); }), elsewhere);
+  EXPECT_THAT(error([](const Var& x) { return slice(x, 0, 0, 300, 2); }), elsewhere);
+  EXPECT_THAT(error([](const Var& x) { return pad(x, {0, 0}, {1, 0}); }), elsewhere);
+  EXPECT_THAT(error([](const Var& x) { return pad(x, {0, 1}, {0, 1}); }), elsewhere);
+}
+
+TEST(CheckPlanThroughAffineMaps, ALibraryTakesTheFirstRows) {
+  const auto error = [](int64_t begin, int64_t step, int64_t axis) {
+    Graph g("step");
+    const Var w = tests::data(g, "w", {8, 8});
+    tests::output(matmul(tests::data(g, "a", {2, axis == 0 ? 4 : 8}), slice(w, axis, begin, begin + 4 * step, step)));
+    const View view(g);
+    Plan plan = fusion::policy_none(view);
+    plan.kernels.back().library = "onednn";
+    return tests::error_of([&] { fusion::check_plan(view, plan); });
+  };
+  const auto not_dense = HasSubstr("breaks L7 (library product): matmul reads w, which is not dense");
+  EXPECT_EQ(error(0, 1, 0), "");
+  EXPECT_THAT(error(2, 1, 0), not_dense);
+  EXPECT_THAT(error(0, 2, 0), not_dense);
+  EXPECT_THAT(error(0, 1, 1), not_dense);
 }
 
 }  // namespace
