@@ -1,5 +1,7 @@
 // Programs that have gone wrong once, or are at the edge of what a kernel can say.
+#include "compiler/dsl/program.h"
 #include "ops/elementwise.h"
+#include "ops/ops.h"
 #include "tests/support/agree.h"
 #include "tests/support/fusion.h"
 
@@ -89,6 +91,19 @@ TEST_P(Corners, DrawsBehindProducts) {
   tests::output(matmul(x, x, false, true) + e, "y");
   tests::output(transpose(e, {1, 0}), "t");
   expect_agreement(g);
+}
+
+// Two masks meet, of what is inside and of what is left of a row; a register of the vector has no element left.
+TEST_P(Corners, NothingIsReadBehindRowsOfWideElements) {
+  for (const int64_t columns : {3, 4, 5, 9, 16}) {
+    Program p;
+    p.entry("e", [&] {
+      Tensor x = input("x", f64, {1, 1, columns});
+      Tensor y = max_pool(x, {3}, {.step = {2}, .padding = {1}});
+      output("g", gradients(sum(sin(stack({y, y}))), {x})[0]);
+    });
+    expect_agreement(*p.entries()[0].graph);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, Corners, testing::Values("none", "greedy"),

@@ -4,6 +4,8 @@
 #include "compiler/codegen/vector_math.h"
 #include "runtime/base/error.h"
 
+#include <numeric>
+
 namespace gmc::codegen {
 
 using kernel::Instruction;
@@ -162,10 +164,11 @@ Value* Evaluator::load(const Instruction& in) {
   }
   llvm::FixedVectorType* vector = vector_type(element);
   llvm::Constant* null = llvm::Constant::getNullValue(vector);
-  Value* mask = point_.mask;
+  Value *mask = point_.mask, *also = nullptr;
   if (holds) {
     Value* lanes = holds->getType()->isVectorTy() ? holds : splat(holds);
-    mask = mask ? builder_.CreateAnd(mask, lanes) : lanes;
+    also = mask ? lanes : nullptr;
+    mask = mask ? mask : lanes;
   }
   Value* loaded = nullptr;
   const int64_t stride = along_columns(in.access) ? in.access.strides.back() : 0;
@@ -173,17 +176,41 @@ Value* Evaluator::load(const Instruction& in) {
   Value* address = builder_.CreateGEP(element, parameter(in.parameter), offset(in.access, stride != 0));
   if (stride == 1) {
     fetch_ahead(in.access, element, address);
-    loaded = mask ? static_cast<Value*>(builder_.CreateMaskedLoad(vector, address, align, mask, null))
-                  : builder_.CreateAlignedLoad(vector, address, align);
+    loaded = mask ? load_masked(element, address, mask, also) : builder_.CreateAlignedLoad(vector, address, align);
   } else if (stride == 2 && !mask && target_.lanes > 1) {
     loaded = load_apart(vector, address, align);
   } else {
     Value* addresses = builder_.CreateGEP(element, splat(address), lane_offsets(stride));
+    if (also) mask = builder_.CreateAnd(mask, also);
     loaded = builder_.CreateMaskedGather(vector, addresses, align, mask, null);
   }
   loaded = to_register(loaded, in.dtype);
   if (!holds) return loaded;
   return builder_.CreateSelect(holds, loaded, outside(in));
+}
+
+Value* Evaluator::load_masked(llvm::Type* element, Value* address, Value* mask, Value* also) {
+  const int size = static_cast<int>(element->getPrimitiveSizeInBits() / 8);
+  const int registers = size > 4 && target_.lanes > 1 ? 2 : 1, each = target_.lanes / registers;
+  auto* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(each));
+  std::vector<Value*> parts;
+  for (int part = 0; part < registers; ++part) {
+    std::vector<int> lanes(static_cast<size_t>(each));
+    std::iota(lanes.begin(), lanes.end(), part * each);
+    const auto piece = [&](Value* v) { return registers == 1 ? v : builder_.CreateShuffleVector(v, lanes); };
+    Value* holds = piece(mask);
+    const auto* known = llvm::dyn_cast<llvm::Constant>(holds);
+    parts.push_back(llvm::Constant::getNullValue(vector));
+    if (known && known->isNullValue()) continue;
+    if (also) holds = builder_.CreateAnd(holds, piece(also));
+    Value* from = builder_.CreateGEP(element, address, builder_.getInt64(static_cast<uint64_t>(part * each)));
+    parts.back() =
+        builder_.CreateMaskedLoad(vector, from, llvm::Align(static_cast<uint64_t>(size)), holds, parts.back());
+  }
+  if (registers == 1) return parts[0];
+  std::vector<int> all(static_cast<size_t>(target_.lanes));
+  std::iota(all.begin(), all.end(), 0);
+  return builder_.CreateShuffleVector(parts[0], parts[1], all);
 }
 
 Value* Evaluator::gather(const Instruction& in, Span span) {

@@ -45,6 +45,9 @@ public:
   void store(int instruction);
 
   llvm::Value* parameter(int index) const { return parameters_.at(index); }  // its address
+  // Lanes where the masks hold, zero elsewhere. A register at a time: of a wider load LLVM's x86 backend (19) may read
+  // a part that is masked out as a whole, which lies past the end.
+  llvm::Value* load_masked(llvm::Type* element, llvm::Value* address, llvm::Value* mask, llvm::Value* also = nullptr);
   llvm::Value* splat(llvm::Value* scalar);
   llvm::Value* index(int64_t value) { return builder_.getInt64(static_cast<uint64_t>(value)); }
   llvm::FixedVectorType* vector_type(llvm::Type* element) const {

@@ -168,7 +168,7 @@ private:
     const llvm::Align align(size_of(d));
     llvm::Type* type = evaluate_->vector_type(memory_type(builder_.getContext(), d));
     llvm::Constant* null = llvm::Constant::getNullValue(type);
-    Value* v = mask ? static_cast<Value*>(builder_.CreateMaskedLoad(type, address, align, mask, null))
+    Value* v = mask ? evaluate_->load_masked(type->getScalarType(), address, mask)
                     : builder_.CreateAlignedLoad(type, address, align);
     return d == DType::boolean ? builder_.CreateICmpNE(v, null) : v;
   }
