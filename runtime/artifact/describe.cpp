@@ -162,7 +162,7 @@ void check_isa(const Package* p) {
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   const auto needed = static_cast<Isa>(p->isa);
   if ((needed == Isa::x86_64_v3 && !v3) || (needed == Isa::x86_64_v4 && !v4))
-    fail("this program is compiled for {} CPUs, and this one is {}: compile it with --target={}", isa_name(p),
+    fail("this program is compiled for {} CPUs, and this one is {}: compile it with --march {}", isa_name(p),
          v3 ? "x86-64-v3" : "x86-64", v3 ? "x86-64-v3" : "x86-64");
 #else
   (void)p;

@@ -1,4 +1,4 @@
-// The `main` of compiled programs. Every entry of the model is a verb.
+// The `main` of compiled programs: the first word is an entry of the model, or `info`.
 #include "runtime/artifact/program.h"
 #include "runtime/base/error.h"
 #include "runtime/base/terminal.h"
@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 // What `gmc compile` puts beside this.
 extern "C" {
@@ -22,10 +23,12 @@ namespace {
 using namespace execute;
 
 uint64_t entry_named(const Package* p, const std::string& verb) {
-  std::vector<std::string_view> names{"info"};
+  std::vector<std::string_view> names;
   for (uint32_t i = 0; i < p->entry_count; ++i) names.push_back(string_at(p, entry_at(p, i).name));
+  names.push_back("info");
   const int64_t entry = find_entry(p, verb.c_str());
-  if (entry < 0) fail_usage("unknown verb '{}'{} (see --help)", verb, suggestion(verb, names));
+  if (entry < 0)
+    fail_usage("unknown entry '{}'{} (there are {})", verb, suggestion(verb, names), fmt::join(names, ", "));
   return static_cast<uint64_t>(entry);
 }
 
@@ -37,7 +40,7 @@ void dispatch(const Program& program, std::span<char* const> words) {
   if (arguments.has("--version")) return fmt::print("{}", version_text(program));
   if (arguments.has("--help") || (verbs.size() == 1 && verbs[0] == "help")) return fmt::print("{}", help_text(program));
   if (verbs.empty()) fail_usage("which entry is to run? (see --help)");
-  if (verbs.size() > 1) fail_usage("one verb is expected, got '{}' and '{}'", verbs[0], verbs[1]);
+  if (verbs.size() > 1) fail_usage("one entry is expected, got '{}' and '{}'", verbs[0], verbs[1]);
   if (verbs[0] == "info" && find_entry(program.package, "info") < 0)
     return fmt::print("{}", arguments.has("--json") ? info_json(program) : info_text(program));
   const uint64_t entry = entry_named(program.package, verbs[0]);
@@ -64,6 +67,9 @@ int main(int argc, char** argv) {
   } catch (const gmc::Error& e) {
     fmt::print(stderr, "{}: {}\n", name, gmc::printed(e));
     result = e.usage() ? 2 : 1;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}: out of memory\n", name);
+    result = 1;
   } catch (const std::exception& e) {
     fmt::print(stderr, "{}: {}\n", name, gmc::printed(e));
     result = 1;

@@ -123,6 +123,8 @@ Results::Results(const Package* p, const Entry& e, const Arguments& arguments) :
     if (found == outputs_.end()) fail_usage("entry '{}' has no output '{}'{}", entry_, name, suggestion(name, names));
     if (name.empty() && std::ranges::count_if(outputs_, candidate) > 1)
       fail_usage("entry '{}' has several outputs: say which, as in --output {}={}", entry_, found->name, given);
+    if (!found->path.empty())
+      fail_usage("output '{}' is wanted twice: in '{}' and in '{}'", found->name, found->path, given);
     found->path = equals == given.npos ? given : given.substr(equals + 1);
     if (kind_of(found->path) == Kind::png && found->tensor->rank > 0) {
       Shape shape(found->tensor->extents, found->tensor->extents + found->tensor->rank);

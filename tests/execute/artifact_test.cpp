@@ -93,7 +93,8 @@ TEST_F(Artifact, TakesInputs) {
 }
 
 TEST_F(Artifact, RefusesMistakes) {
-  EXPECT_EQ(run("nois"), "affine: unknown verb 'nois', did you mean 'noise'? (see --help)\n[exit 2]");
+  EXPECT_EQ(run("nois"),
+            "affine: unknown entry 'nois', did you mean 'noise'? (there are apply, count, noise, info)\n[exit 2]");
   EXPECT_EQ(run("noise --sed 1"), "affine: unknown flag '--sed', did you mean '--seed'?\n[exit 2]");
   EXPECT_EQ(run("noise --seed"), "affine: flag '--seed' needs a value: --seed S\n[exit 2]");
   EXPECT_EQ(run("noise --json=1"), "affine: flag '--json' takes no value, got '1'\n[exit 2]");
@@ -103,7 +104,7 @@ TEST_F(Artifact, RefusesMistakes) {
             "affine: flag '-n': expected a whole number from 1 to 1099511627776, got '3x'\n[exit 2]");
   EXPECT_EQ(run("noise -n 1 --steps 1"), "affine: flags '-n' and '--steps' exclude each other\n[exit 2]");
   EXPECT_EQ(run("count -n 1"), "affine: entry 'count' has no output with rows that '-n' could count\n[exit 2]");
-  EXPECT_EQ(run("noise count"), "affine: one verb is expected, got 'noise' and 'count'\n[exit 2]");
+  EXPECT_EQ(run("noise count"), "affine: one entry is expected, got 'noise' and 'count'\n[exit 2]");
   EXPECT_EQ(run("noise -o x.gif"), "affine: 'x.gif': results are written as .png, .npy or .txt\n[exit 2]");
   EXPECT_EQ(run("noise -o image=x.png"),
             "affine: entry 'noise' has no output 'image', did you mean 'images'?\n[exit 2]");
