@@ -168,7 +168,7 @@ const ModelDefinition& load_model(const std::string& name) {
     if (name == entry()->name) return *entry();
     names.emplace_back(entry()->name);
   }
-  throw Error(unknown_name("model", name, names) + ", or the path of a .cpp file", true);
+  throw Error(unknown_name("model", name, names) + ", or the path of a .cpp, .onnx or .graph file", true);
 }
 
 }  // namespace gmc

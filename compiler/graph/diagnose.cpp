@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,15 @@ std::string source_line(const Location& at) {
   for (int i = 0; i < at.line && std::getline(file, line); ++i) {
   }
   return file ? line : std::string();
+}
+
+// gmc's own sources have the path that the build gave the compiler, which leads there from the build's folder only.
+std::string findable(const std::string& file) {
+  namespace fs = std::filesystem;
+  std::error_code problem;
+  if (file.empty() || fs::path(file).is_absolute() || fs::exists(file, problem)) return file;
+  const fs::path built = (fs::path(GMC_BINARY_DIR) / file).lexically_normal();
+  return fs::exists(built, problem) ? built.string() : file;
 }
 
 bool in_identifier(char c) { return isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -96,7 +106,8 @@ std::string sentence(const Note& note) {
 
 Location refined(const Location& at, char symbol) {
   Location out = at;
-  out.column = refined_column(source_line(at), at.column, symbol);
+  out.file = findable(at.file);
+  out.column = refined_column(source_line(out), at.column, symbol);
   return out;
 }
 

@@ -23,10 +23,11 @@ struct Note {
 };
 
 // The same place, at the first letter of what stands there, as far as the source file can be read. A compiler gives a
-// call's opening parenthesis and an operator's last token; `symbol` is the operator (`+`), 0 for a call.
+// call's opening parenthesis and an operator's last token; `symbol` is the operator (`+`), 0 for a call. A file that is
+// not there may be one that gmc was built from; its path is then given whole.
 Location refined(const Location&, char symbol = 0);
 
-// `notes` stand below the source line. Paths are as the compiler gave them.
+// `notes` stand below the source line. Places are refined.
 std::string diagnose(const Location& at, const std::string& message, const std::vector<Note>& notes = {},
                      const std::string& help = {}, char symbol = 0);
 // At the graph's current location, with its innermost note beside the caret and a line on each of `operands`.

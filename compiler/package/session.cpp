@@ -43,6 +43,10 @@ struct Session::Impl {
 };
 
 Session::Session(const Compiled& compiled, const SessionOptions& options) : impl_(std::make_unique<Impl>()) {
+  const codegen::Target host = codegen::host_target();
+  if (compiled.target.isa > host.isa)
+    fail("code for {} cannot run here: this CPU is {} ({})", compiled.target.name, host.cpu,
+         fmt::join(codegen::target_names(), ", "));
   impl_->bytes.reset(new (std::align_val_t{64}) char[compiled.package.size()]);
   std::memcpy(impl_->bytes.get(), compiled.package.data(), compiled.package.size());
   for (const codegen::ObjectCode& object : compiled.objects) impl_->jit.add(object.bytes, object.name);

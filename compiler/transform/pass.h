@@ -1,4 +1,4 @@
-// Graph passes: each is one function in one file, named like the file, its flag and its test.
+// Graph passes: each is one function in one file, named like the file and its test.
 #pragma once
 
 #include "compiler/graph/graph.h"

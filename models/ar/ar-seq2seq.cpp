@@ -111,6 +111,8 @@ struct Seq2Seq {
   // cache of keys and values [beam, heads, gen, d / heads] per layer.
   Tensor decode(Tensor from, const Config& c) const {
     if (c.beam < 1) fail_at(from, "beam=" + std::to_string(c.beam) + ": expected at least 1");
+    if (c.start < 0 || c.start >= c.vocab)
+      fail_at(from, "start=" + std::to_string(c.start) + ": expected 0 to " + std::to_string(c.vocab - 1));
     const bool greedy = c.beam == 1;
     const auto start = static_cast<double>(c.start);
     Tensor memory = encode(from);

@@ -203,7 +203,7 @@ Array read_npz(const std::string& path) {
     it = find(wanted);
   } else {
     for (const char* name : {"images", "x", "arr_0"})
-      if (const auto candidate = find(name); candidate != members.end()) it = candidate;
+      if (const auto candidate = find(name); it == members.end()) it = candidate;
     if (it == members.end() && members.size() == 1) it = members.begin();
   }
   if (it == members.end())
@@ -212,7 +212,7 @@ Array read_npz(const std::string& path) {
   Array out = checked(parse(*it), source);
   for (const char* name : {"labels", "y"})
     if (const auto labels = find(name); labels != members.end() && labels != it && out.labels.empty())
-      out.labels = integers_of(parse(*labels), source);
+      out.labels = integers_of(parse(*labels), fmt::format("{}, array '{}'", source, name));
   return out;
 }
 

@@ -66,6 +66,72 @@ TEST_F(Mistakes, in_values_tell_what_is_expected) {
               HasSubstr("expected always or never"));
 }
 
+TEST_F(Mistakes, in_numbers_are_not_taken_for_others) {
+  const Words train{"train", "vae-mlp", "--data", "glyphs:300", "--out", file("out")};
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--seed", "-1"}),
+              HasSubstr("--seed: expected a whole number, 0 or more, got -1"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--seed", "18446744073709551616"}), HasSubstr("is out of range"));
+  EXPECT_THAT(refused(2, {"run", "vae-mlp", "--entry", "eval", "--step", "-1"}), HasSubstr("got -1"));
+  EXPECT_THAT(refused(2, {"bench", "vae-mlp", "--seconds", "-1"}), HasSubstr("--seconds"));
+  EXPECT_THAT(refused(2, train + Words{"--steps", "99999999999999999999"}),
+              HasSubstr("99999999999999999999 is out of range"));
+  for (const char* every : {"--checkpoint-every", "--sample-every", "--eval-every"})
+    EXPECT_THAT(refused(2, train + Words{"--steps", "1", every, "-1"}),
+                HasSubstr(std::string(every) + ": expected a whole number, 0 or more, got -1"));
+  EXPECT_THAT(refused(1, train + Words{"--steps", "1", "--set", "batch=0"}),
+              HasSubstr("input 'x' of entry 'step' is [0, 784], a batch of nothing"));
+  EXPECT_FALSE(std::filesystem::exists(file("out")));
+}
+
+// A flag that would change nothing is refused.
+TEST_F(Mistakes, in_what_goes_together) {
+  EXPECT_THAT(refused(2, {"--nope"}), HasSubstr("unknown flag '--nope': expected one of --help"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--prompt", "hi"}),
+              HasSubstr("--prompt: 'vae-mlp' has no entry 'continue', which goes on with a text"));
+  EXPECT_THAT(refused(2, {"sample", "gan-mlp", "--interpolate", "2", "--data", "glyphs:300"}),
+              HasSubstr("--interpolate: 'gan-mlp' has no entry 'encode'"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--interpolate", "2", "--data", "glyphs:300", "-n", "5"}),
+              HasSubstr("-n and --interpolate exclude each other"));
+  EXPECT_THAT(refused(2, {"sample", "vae-mlp", "--data", "glyphs:300"}), HasSubstr("--data: expected --interpolate"));
+  EXPECT_THAT(refused(2, {"compile", "vae-mlp", "--embed-weights", "never", "--weights", "w", "-o", file("x")}),
+              HasSubstr("--weights is given to the program when it runs"));
+  const auto symbol = gmc({"sample", "ar-seq2seq", "--set", "start=500", "-n", "1"});
+  EXPECT_EQ(symbol.status, 1);
+  EXPECT_THAT(symbol.output, HasSubstr("error: start=500: expected 0 to 127"));
+  const Words train{"train", "vae-mlp", "--data", "glyphs:300", "-q", "--out", file("out")};
+  fine(train + Words{"--steps", "3"});
+  const std::string before = read(file("out/last.safetensors"));
+  EXPECT_THAT(refused(2, train + Words{"--steps", "2", "--resume", file("out/last.safetensors")}),
+              HasSubstr("2 steps in all, those before --resume included: '" + file("out/last.safetensors") +
+                        "' is at step 3 already"));
+  EXPECT_EQ(read(file("out/last.safetensors")), before);
+}
+
+// It would end with an illegal instruction.
+TEST_F(Mistakes, in_the_processor_are_told_before_code_runs) {
+  if (__builtin_cpu_supports("avx512f")) GTEST_SKIP() << "this CPU has all that gmc generates code for";
+  EXPECT_THAT(refused(1, {"sample", "vae-mlp", "--march", "x86-64-v4", "-n", "1", "-o", file("a.npy")}),
+              HasSubstr("code for x86-64-v4 cannot run here"));
+}
+
+TEST_F(Mistakes, in_models_of_others_name_the_model) {
+  const std::string model = file("odd.cpp");
+  for (const auto& [thrown, message] : {std::pair{"42", "threw what is no std::exception"},
+                                        std::pair{"std::runtime_error(\"boo\")", "exception: boo"}}) {
+    write(model,
+          std::string("#include <gmc/gmc.h>\n#include <stdexcept>\nstruct Config { int64_t n = 1; GMC_FIELDS(n) };\n"
+                      "GMC_MODEL(\"odd\", Config, {{\"small\", {}}}) (gmc::Program&, const Config&) { throw ") +
+              thrown + "; }\n");
+    EXPECT_THAT(refused(1, {"inspect", model}), testing::AllOf(HasSubstr("model 'odd'"), HasSubstr(message)));
+  }
+}
+
+TEST_F(Mistakes, are_told_when_nothing_can_be_printed) {
+  const auto r = package::run_process({"sh", "-c", std::string(program) + " list models >/dev/full"});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_THAT(r.output, HasSubstr("gmc: error: cannot write to standard output: "));
+}
+
 TEST_F(Mistakes, in_files_name_the_file) {
   const std::string none = file("none");
   EXPECT_THAT(refused(1, {"sample", "vae-mlp", "--weights", none}), HasSubstr("cannot read " + none));
@@ -80,6 +146,9 @@ TEST_F(Mistakes, in_files_name_the_file) {
   EXPECT_THAT(refused(1, {"inspect", file("all.graph")}), HasSubstr("holds several entries"));
   write(file("odd.graph"), "graph g\n?");
   EXPECT_THAT(refused(1, {"inspect", file("odd.graph")}), HasSubstr("odd.graph': graph text line 2"));
+  write(file("plan"), R"({"entries": {}})");
+  EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", file("plan")}),
+              HasSubstr("expected \"fuseplans\": 1"));
   write(file("plan"), "{");
   EXPECT_THAT(refused(1, {"inspect", "vae-mlp", "--fusion-plan", file("plan")}), HasSubstr("is malformed"));
   EXPECT_THAT(refused(1, {"train", "vae-mlp", "--data", "glyphs:300", "--steps", "1", "--out", file("plan")}),

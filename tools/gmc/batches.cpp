@@ -9,8 +9,9 @@ namespace gmc::tool {
 std::vector<data::Slot> slots_of(const package::Session& session, int entry, const std::string& name) {
   std::vector<data::Slot> out;
   for (const auto& slot : session.inputs(entry)) {
-    if (slot.type.shape.empty() || slot.type.shape[0] < 1)
-      fail("input '{}' of entry '{}' has no batch dimension", slot.name, name);
+    if (slot.type.shape.empty()) fail("input '{}' of entry '{}' has no batch dimension", slot.name, name);
+    if (slot.type.shape[0] < 1)
+      fail("input '{}' of entry '{}' is {}, a batch of nothing", slot.name, name, to_string(slot.type.shape));
     out.push_back({slot.name, slot.type.dtype, slot.type.shape});
   }
   if (out.empty()) fail("entry '{}' has no input for the data", name);

@@ -18,7 +18,8 @@ struct BenchOptions {
   ModelOptions model;
   CompileOptions compile;
   RunOptions run;
-  std::string what = "step,sample", save;
+  std::vector<std::string> what;
+  std::string save;
   double seconds = 2;
   bool json = false, steps = false, peak = false;
 };
@@ -93,15 +94,22 @@ double product_flops(const package::CompiledEntry& e) {
   return sum;
 }
 
+// A step and a sample; of a model that has neither, all.
+std::vector<std::string> usual_entries(const Model& model) {
+  std::vector<std::string> usual, all;
+  for (const Entry& e : model.program->entries()) {
+    all.push_back(e.name);
+    if (e.name == "step" || e.name == "sample") usual.push_back(e.name);
+  }
+  return usual.empty() ? all : usual;
+}
+
 void bench(const BenchOptions& o) {
-  if (!o.save.empty() && o.what.find(',') != std::string::npos)
-    fail_usage("--save: expected one entry, got {}", o.what);
   const Model model = load(o.model);
+  const std::vector<std::string> what = o.what.empty() ? usual_entries(model) : o.what;
+  if (!o.save.empty() && what.size() != 1) fail_usage("--save: expected one entry, got {}", fmt::join(what, ", "));
   double peak = 0;
-  std::string what = o.what + ",";
-  for (size_t comma; (comma = what.find(',')) != std::string::npos; what.erase(0, comma + 1)) {
-    const std::string name = what.substr(0, comma);
-    if (name.empty()) continue;
+  for (const std::string& name : what) {
     // Each entry is compiled by itself, so that its figure is what someone who needs only that entry gets.
     const package::Compiled compiled = package::compile(source_of(model, {name}), compile_options(o.compile));
     package::Session session(compiled, session_options(o.run));
@@ -155,8 +163,13 @@ void add_bench(CLI::App& app, int&) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* verb = app.add_subcommand("bench", "time entries of a model on random inputs");
   add_model_options(*verb, o->model);
-  verb->add_option("--what", o->what, "entries, comma-separated")->capture_default_str();
-  verb->add_option("--seconds", o->seconds, "how long to measure each")->capture_default_str();
+  verb->add_option("--what", o->what, "entries, comma-separated [step,sample, or all if it has neither]")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("ENTRY,..");
+  verb->add_option("--seconds", o->seconds, "how long to measure each")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   verb->add_flag("--steps", o->steps, "also the time of each kernel");
   verb->add_flag("--peak", o->peak, "also the machine's FMA peak, measured just before");
   verb->add_option("--save", o->save, "write the state after the timed calls, whose number is in its metadata")

@@ -105,9 +105,12 @@ int64_t resume_checkpoint(const std::string& path, package::Session& session, co
     fail("'{}' was trained with another vocabulary: {} there, {} here", path,
          metadata["vocabulary"].empty() ? "none" : metadata["vocabulary"],
          now.vocabulary.empty() ? "none" : now.vocabulary);
+  const auto data = [](const std::string& kind, const std::string& prepare) {
+    return prepare.empty() ? kind : fmt::format("{}, prepared by {}", kind, prepare);
+  };
   if (metadata["data"] != now.data || metadata["prepare"] != now.prepare)
-    fail("'{}' was trained on other data: {} {} there, {} {} here", path, metadata["data"], metadata["prepare"],
-         now.data, now.prepare);
+    fail("'{}' was trained on other data: {} there; {} here", path, data(metadata["data"], metadata["prepare"]),
+         data(now.data, now.prepare));
   if (const auto it = metadata.find("content");
       it != metadata.end() && it->second != fmt::format("{:016x}", now.content))
     fail("'{}' was trained on other samples than those of this data set ({})", path, now.data);

@@ -11,21 +11,34 @@
 #include "tools/gmc/gpt2_weights.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <new>
 
 namespace gmc::tool {
+
+namespace {
+
+void add_symbols(CLI::App& app, ModelOptions& o, const std::string& set) {
+  app.add_option("--set", o.set, set)->type_name("FIELD=VALUE")->allow_extra_args(false);
+  app.add_option("--bind", o.bind, "make an input of an ONNX model a constant")
+      ->type_name("NAME=FILE.npy")
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+void add_onnx_options(CLI::App& app, ModelOptions& o) {
+  app.add_option("model", o.model, "the model")->required()->type_name("FILE.onnx");
+  add_symbols(app, o, "give a symbolic extent");
+}
 
 void add_model_options(CLI::App& app, ModelOptions& o) {
   app.add_option("model", o.model, "a workload (see `gmc list models`) or the path of a model's .cpp, .onnx or .graph")
       ->required()
       ->type_name("MODEL");
   app.add_option("--size", o.size, "a named configuration, such as tiny or base")->type_name("NAME");
-  app.add_option("--set", o.set, "override a field of the configuration, or give a symbolic extent of an ONNX model")
-      ->type_name("FIELD=VALUE")
-      ->allow_extra_args(false);
-  app.add_option("--bind", o.bind, "make an input of an ONNX model a constant")
-      ->type_name("NAME=FILE.npy")
-      ->allow_extra_args(false);
+  add_symbols(app, o, "override a field of the configuration, or give a symbolic extent of an ONNX model");
   app.add_option("--precision", o.precision,
                  "what products are computed in, where the model does not say: f32, bf16 or f16 (state stays f32)")
       ->capture_default_str();
@@ -40,7 +53,7 @@ void add_compile_options(CLI::App& app, CompileOptions& o) {
 }
 
 void add_seed_option(CLI::App& app, RunOptions& o) {
-  app.add_option("--seed", o.seed, "of all random draws")->capture_default_str();
+  app.add_option("--seed", o.seed, "of all random draws")->check(unsigned_number())->capture_default_str();
 }
 
 void add_weights_options(CLI::App& app, std::string& path, bool& ema) {
@@ -55,14 +68,31 @@ void add_threads_option(CLI::App& app, RunOptions& o) {
       ->capture_default_str();
 }
 
-CLI::Validator at_least(int64_t least) {
+namespace {
+
+template <class Number>
+CLI::Validator whole_number(Number least) {
   return CLI::Validator(
-      [least](std::string& text) {
-        int64_t number = 0;
-        const bool good = CLI::detail::lexical_cast(text, number) && number >= least;
-        return good ? std::string() : fmt::format("expected a whole number, {} or more, got {}", least, text);
+      [least](std::string& text) -> std::string {
+        Number number = 0;
+        const char* const last = text.data() + text.size();
+        const auto [end, problem] = std::from_chars(text.data(), last, number);
+        if (problem == std::errc::result_out_of_range) return fmt::format("{} is out of range", text);
+        if (problem == std::errc() && end == last && number >= least) return "";
+        return fmt::format("expected a whole number, {} or more, got {}", least, text);
       },
       "");
+}
+
+}  // namespace
+
+CLI::Validator at_least(int64_t least) { return whole_number(least); }
+
+CLI::Validator unsigned_number() { return whole_number(uint64_t{0}); }
+
+std::string reason_of(const nlohmann::json::exception& e) {
+  const std::string text = e.what();
+  return text.substr(text.find("] ") == text.npos ? 0 : text.find("] ") + 2);
 }
 
 std::string Model::config_json() const {
@@ -100,6 +130,23 @@ std::unique_ptr<Program> new_program(const ModelOptions& o) {
   return program;
 }
 
+namespace {
+
+// A model is code of somebody else's, which may throw anything.
+void build(const Model& m, const Overrides& overrides) try {
+  m.definition->build(*m.program, m.size, overrides);
+} catch (const Error&) {
+  throw;
+} catch (const std::bad_alloc&) {
+  throw;
+} catch (const std::exception& e) {
+  fail("model '{}' ended with an exception: {}", m.name(), e.what());
+} catch (...) {
+  fail("model '{}' threw what is no std::exception", m.name());
+}
+
+}  // namespace
+
 Model load(const ModelOptions& o, const nlohmann::json& config) {
   if (is_program_file(o.model)) return load_program_file(o);
   if (!o.bind.empty()) fail_usage("--bind: '{}' is no ONNX model", o.model);
@@ -117,7 +164,7 @@ Model load(const ModelOptions& o, const nlohmann::json& config) {
   }
   m.values = m.definition->values(m.size, overrides);
   m.program = new_program(o);
-  m.definition->build(*m.program, m.size, overrides);
+  build(m, overrides);
   return m;
 }
 
@@ -136,7 +183,7 @@ package::Options compile_options(const CompileOptions& o) {
   try {
     j = nlohmann::json::parse(read_text(o.plan_file), nullptr, true, true);
   } catch (const nlohmann::json::exception& e) {
-    fail("plan file '{}' is malformed: {}", o.plan_file, e.what());
+    fail("plan file '{}' is malformed: {}", o.plan_file, reason_of(e));
   }
   if (j.is_object() && j.contains("entry") && j.at("entry").is_string()) {
     out.plans[j.at("entry").get<std::string>()] = j.dump();
@@ -144,6 +191,8 @@ package::Options compile_options(const CompileOptions& o) {
   }
   if (!j.is_object() || !j.contains("entries") || !j.at("entries").is_object())
     fail("plan file '{}': expected a plan with \"entry\", or \"entries\" with one plan each", o.plan_file);
+  if (!j.contains("fuseplans") || j.at("fuseplans") != 1)
+    fail("plan file '{}': expected \"fuseplans\": 1 beside \"entries\"", o.plan_file);
   for (const auto& [entry, plan] : j.at("entries").items()) out.plans[entry] = plan.dump();
   return out;
 }

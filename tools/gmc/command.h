@@ -27,6 +27,7 @@ struct ModelOptions {
   std::string precision = "f32";
 };
 void add_model_options(CLI::App&, ModelOptions&);
+void add_onnx_options(CLI::App&, ModelOptions&);  // those of a model that must be an .onnx
 
 struct CompileOptions {
   std::string policy = "greedy";
@@ -83,6 +84,10 @@ void set_weights(package::Session&, const Model&, const std::string& path, uint6
 
 // Of a flag: a whole number, this or more.
 CLI::Validator at_least(int64_t least);
+// Any of 64 bits.
+CLI::Validator unsigned_number();
+// What is wrong with a JSON text, without the library's own prefix.
+std::string reason_of(const nlohmann::json::exception&);
 
 // Throws `Error` (usage) with the nearest of `names` unless `name` is one of them. `what`: `policy`, `stage`, ...
 void check_choice(const std::string& what, const std::string& name, const std::vector<std::string>& names);

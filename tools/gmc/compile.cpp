@@ -113,6 +113,8 @@ void compile(const ArtifactOptions& o) {
     wanted.emplace_back(it->first, it->second);
   }
   if (o.embed != "always" && o.embed != "never") fail_usage("--embed-weights {}: expected always or never", o.embed);
+  if (o.embed == "never" && !o.weights.empty())
+    fail_usage("--embed-weights never: --weights is given to the program when it runs");
   const Model model = load(o.model);
   package::Options options = compile_options(o.compile);
   for (const auto& [kind, ending] : wanted) options.keep_text |= kind == "llvm-ir" || kind == "asm";

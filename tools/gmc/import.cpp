@@ -40,8 +40,9 @@ void import(const ImportOptions& o) {
 
 void add_import(CLI::App& app, int&) {
   auto o = std::make_shared<ImportOptions>();
-  CLI::App* verb = app.add_subcommand("import", "read an ONNX model; every verb takes one in place of a workload");
-  add_model_options(*verb, o->model);
+  CLI::App* verb = app.add_subcommand(
+      "import", "read an ONNX model; run, compile, inspect, bench and verify take one in place of a workload");
+  add_onnx_options(*verb, o->model);
   verb->add_option("-o", o->out, "write the program there, the weights beside it as safetensors")
       ->type_name("FILE.graph");
   verb->footer("\nExamples:\n  gmc import net.onnx --set N=1 -o net.graph\n  gmc run net.onnx --input x=batch.npy");

@@ -6,8 +6,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <system_error>
 
 namespace gmc::tool {
 namespace {
@@ -24,15 +28,18 @@ Examples:
 // What CLI11 says about words it does not know, with the nearest flag of the verb.
 std::string text_of(const CLI::ParseError& e, const CLI::App* verb) {
   if (!verb || !dynamic_cast<const CLI::ExtrasError*>(&e)) return e.what();
-  std::vector<std::string> flags;
+  std::vector<std::string> flags;  // without their dashes, which all have in common
   for (const CLI::Option* option : verb->get_options()) {
-    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) flags.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) flags.push_back(name);
+    for (const std::string& name : option->get_snames()) flags.push_back(name);
   }
   for (const std::string& word : verb->remaining()) {
     if (word.size() < 2 || word[0] != '-') continue;
-    const std::string nearest = nearest_name(word.substr(0, word.find('=')), flags);
-    return fmt::format("unknown flag '{}'{}", word, nearest.empty() ? "" : ": did you mean '" + nearest + "'?");
+    const size_t begin = std::min(word.find_first_not_of('-'), word.size());
+    const std::string near = nearest_name(word.substr(begin, word.find('=') - begin), flags);
+    const char* dashes = near.size() == 1 ? "-" : "--";
+    return fmt::format("unknown flag '{}'{}", word,
+                       near.empty() ? "" : fmt::format(": did you mean '{}{}'?", dashes, near));
   }
   return e.what();
 }
@@ -55,6 +62,11 @@ int run(int argc, char** argv) {
   for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
   if (argc > 1 && argv[1][0] != '-' && std::find(verbs.begin(), verbs.end(), argv[1]) == verbs.end())
     fail_usage("{}", unknown_name("verb", argv[1], verbs));
+  if (argc > 1 && argv[1][0] == '-' && argv[1] != std::string("-h")) {
+    const std::vector<std::string> flags{"--help", "--help-all", "--version"};
+    if (std::find(flags.begin(), flags.end(), argv[1]) == flags.end())
+      fail_usage("{}", unknown_name("flag", argv[1], flags));
+  }
   help->callback([&] {
     // App::help() would explain `help`, the verb that was chosen.
     const auto explain = [&](const CLI::App& what, const std::string& name) {
@@ -84,7 +96,10 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit is an error of the write, like a full disk
   try {
-    return gmc::tool::run(argc, argv);
+    const int status = gmc::tool::run(argc, argv);
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+    fmt::print(stderr, "gmc: error: cannot write to standard output: {}\n", std::strerror(errno));
+    return gmc::tool::exit_error;
   } catch (const gmc::Error& e) {
     // Errors in a model start with their place and are complete as they are.
     const std::string text = gmc::printed(e);
@@ -93,6 +108,9 @@ int main(int argc, char** argv) {
     return e.usage() ? gmc::tool::exit_usage : gmc::tool::exit_error;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "gmc: error: out of memory\n");
+    return gmc::tool::exit_error;
+  } catch (const std::system_error& e) {
+    fmt::print(stderr, "gmc: error: {}\n", gmc::printed(e));
     return gmc::tool::exit_error;
   } catch (const std::exception& e) {
     fmt::print(stderr, "gmc: internal error: {}\n", gmc::printed(e));

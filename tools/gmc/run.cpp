@@ -119,7 +119,7 @@ void run(const EntryOptions& given) {
 
 void add_run(CLI::App& app, int&) {
   auto o = std::make_shared<EntryOptions>();
-  CLI::App* verb = app.add_subcommand("run", "run one entry of a model once");
+  CLI::App* verb = app.add_subcommand("run", "run one entry of a model: once, or on samples of a data set");
   add_model_options(*verb, o->model);
   verb->add_option("--entry", o->entry, "which entry, such as eval; may be left out if there is one");
   verb->add_option("--input", o->inputs, "an input of the entry; may be repeated")
@@ -131,9 +131,11 @@ void add_run(CLI::App& app, int&) {
   add_weights_options(*verb, o->weights, o->ema);
   add_data_options(*verb, o->data, false);
   verb->add_option("--part", o->part, "of --data: train or validate")->capture_default_str();
-  verb->add_option("-n", o->count, "how many samples of --data")->check(at_least(1))->capture_default_str();
+  verb->add_option("-n", o->count, "how many samples of --data, or all if there are fewer")
+      ->check(at_least(1))
+      ->capture_default_str();
   verb->add_option("--save", o->save, "write the state after the call")->type_name("FILE");
-  verb->add_option("--step", o->step, "number of the call, for draws")->capture_default_str();
+  verb->add_option("--step", o->step, "number of the call, for draws")->check(unsigned_number())->capture_default_str();
   verb->add_flag("--feed-draws", o->feed_draws, "draws become inputs of the entry, to be given with --input");
   add_seed_option(*verb, o->run);
   add_threads_option(*verb, o->run);

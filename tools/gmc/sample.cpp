@@ -129,6 +129,8 @@ HostTensor interpolation(package::Session& session, const SampleOptions& o, cons
 void run(const SampleOptions& given) {
   SampleOptions o = given;
   if (o.entry.empty()) o.entry = o.prompt ? "continue" : "sample";
+  if (o.count > 0 && o.interpolate > 0) fail_usage("-n and --interpolate exclude each other");
+  if (!o.data.spec.empty() && o.interpolate == 0) fail_usage("--data: expected --interpolate, which reads it");
   if (o.count == 0) o.count = o.prompt ? 1 : 64;
   if (o.length > 0 && !o.prompt) fail_usage("--length: expected --prompt to begin with");
   if (o.prompt && o.interpolate > 0) fail_usage("--prompt and --interpolate exclude each other");
@@ -136,6 +138,14 @@ void run(const SampleOptions& given) {
   const Model model = load(o.model);
   const std::vector<std::string> entries =
       o.interpolate > 0 ? std::vector<std::string>{"encode", "decode"} : std::vector<std::string>{o.entry};
+  const auto require = [&](const char* flag, const char* entry, const char* what) {
+    const auto& all = model.program->entries();
+    if (std::ranges::find(all, entry, &Entry::name) == all.end())
+      fail_usage("{}: '{}' has no entry '{}', which {}", flag, model.name(), entry, what);
+  };
+  if (o.prompt && given.entry.empty()) require("--prompt", "continue", "goes on with a text");
+  if (o.interpolate > 0) require("--interpolate", "encode", "gives the code of an image");
+  if (o.interpolate > 0) require("--interpolate", "decode", "gives the image of a code");
   package::Session session(package::compile(source_of(model, entries), compile_options(o.compile)),
                            session_options(o.run));
   set_weights(session, model, o.weights, o.run.seed, o.ema);

@@ -60,6 +60,12 @@ public:
     check_vocabulary(o.weights, *data_);
     set_weights(*session_, model_, o.weights, o.run.seed);
     if (!o.resume.empty()) first_step_ = resume_checkpoint(o.resume, *session_, model_, position(0));
+    if (o_.epochs > 0 && epoch_ == 0) fail_usage("--epochs: '{}' has no end; use --steps", o_.data.spec);
+    const int64_t batch = slots_[0].shape[0];
+    steps_ = o_.epochs > 0 ? checked_mul(o_.epochs, (epoch_ + batch - 1) / batch, "--epochs") : o_.steps;
+    if (steps_ < first_step_)
+      fail_usage("{} steps in all, those before --resume included: '{}' is at step {} already", steps_, o_.resume,
+                 first_step_);
     output_ = std::make_unique<TrainOutput>(o.out, o.resume, first_step_, !o.no_events);
   }
 
@@ -67,19 +73,16 @@ public:
     const data::Order order = o_.with_replacement ? data::Order::uniform : data::Order::shuffled;
     Batches batches(*data_, slots_, {data::Part::train, order, o_.run.seed, 0});
     Scalars results(*session_, step_entry_);
-    const int64_t batch = slots_[0].shape[0];
-    if (o_.epochs > 0 && epoch_ == 0) fail_usage("--epochs: '{}' has no end; use --steps", o_.data.spec);
-    const int64_t steps = o_.epochs > 0 ? checked_mul(o_.epochs, (epoch_ + batch - 1) / batch, "--epochs") : o_.steps;
     if (!o_.quiet && !o_.json)
       fmt::print("{} ({}): {} parameters, {} state, {} planned memory; compiled in {:.0f} ms; {} threads\n{}: {}\n",
                  model_.name(), model_.size, parameter_count(), bytes_text(session_->state_bytes()),
                  bytes_text(session_->arena_bytes()), compile_ms_, session_->threads(), data_->kind(),
                  data_->describe());
     const StopSignals stop;
-    Progress progress(steps, first_step_, !o_.quiet && !o_.json);
+    Progress progress(steps_, first_step_, !o_.quiet && !o_.json);
     const auto begin = std::chrono::steady_clock::now();
     int64_t step = first_step_;
-    for (; step < steps && !stop.requested(); ++step) {
+    for (; step < steps_ && !stop.requested(); ++step) {
       if (o_.check_nan) before_ = session_->state();
       const auto& inputs = batches.at(static_cast<uint64_t>(step));
       session_->run(step_entry_, inputs, results.pointers(), o_.run.seed, static_cast<uint64_t>(step));
@@ -87,7 +90,7 @@ public:
       check(step, inputs);
       output_->metrics(step, last_);
       progress.show(step + 1, last_);
-      const auto due = [&](int64_t every) { return every > 0 && (step + 1) % every == 0 && step + 1 < steps; };
+      const auto due = [&](int64_t every) { return every > 0 && (step + 1) % every == 0 && step + 1 < steps_; };
       if (due(o_.eval_every) && has_eval_) output_->validation(step + 1, validate());
       if (due(o_.sample_every)) draw_samples(step + 1, fmt::format("samples-{}", step + 1));
       if (due(o_.checkpoint_every)) save(step + 1);
@@ -101,7 +104,7 @@ public:
       output_->save();
     }
     if (has_sample_) draw_samples(step, "samples");
-    report(step, steps, seconds, stop.requested());
+    report(step, steps_, seconds, stop.requested());
   }
 
 private:
@@ -128,7 +131,8 @@ private:
   void check(int64_t step, const std::vector<const void*>& inputs) const {
     std::string what;
     for (const auto& [name, value] : last_)
-      if (what.empty() && !std::isfinite(value)) what = fmt::format("{} is {}", name, value);
+      if (what.empty() && !std::isfinite(value))
+        what = fmt::format("{} is {}", name, std::isnan(value) ? std::abs(value) : value);
     if (what.empty() && o_.check_nan) what = odd_state();
     if (what.empty()) return;
     if (!o_.check_nan)
@@ -228,7 +232,7 @@ private:
   std::unique_ptr<package::Session> session_;
   double compile_ms_ = 0;
   int step_entry_ = 0;
-  int64_t first_step_ = 0, epoch_ = 0;
+  int64_t first_step_ = 0, steps_ = 0, epoch_ = 0;  // steps_: in all
   bool has_eval_ = false, has_sample_ = false, saved_ = false;
   std::vector<data::Slot> slots_;
   Values last_, validation_;
@@ -246,7 +250,8 @@ void add_train(CLI::App& app, int&) {
   CLI::App* verb = app.add_subcommand("train", "train a model on a data set");
   add_model_options(*verb, o->model);
   add_data_options(*verb, o->data);
-  auto* steps = verb->add_option("--steps", o->steps, "how many training steps")->check(at_least(1));
+  auto* steps = verb->add_option("--steps", o->steps, "how many training steps in all, those before --resume included")
+                    ->check(at_least(1));
   verb->add_option("--epochs", o->epochs, "or how many times the size of the training part")
       ->check(at_least(1))
       ->excludes(steps);
@@ -261,10 +266,13 @@ void add_train(CLI::App& app, int&) {
       ->type_name("FILE")
       ->excludes("--resume");
   verb->add_option("--checkpoint-every", o->checkpoint_every, "steps between checkpoints; 0: only at the end")
+      ->check(at_least(0))
       ->capture_default_str();
   verb->add_option("--sample-every", o->sample_every, "steps between sample grids; 0: only at the end")
+      ->check(at_least(0))
       ->capture_default_str();
   verb->add_option("--eval-every", o->eval_every, "steps between validations; 0: only at the end")
+      ->check(at_least(0))
       ->capture_default_str();
   verb->add_flag("--with-replacement", o->with_replacement,
                  "draw each sample of a batch from all, instead of every sample once an epoch");

@@ -33,7 +33,7 @@ nlohmann::json read_case(const std::string& directory) {
   try {
     j = nlohmann::json::parse(read_text(path));
   } catch (const nlohmann::json::exception& e) {
-    fail("'{}' is malformed: {}", path, e.what());
+    fail("'{}' is malformed: {}", path, reason_of(e));
   }
   if (!j.is_object() || !j.contains("steps") || !j["steps"].is_number_integer() || j["steps"].get<int64_t>() < 1)
     fail("'{}': expected \"steps\", an integer of at least 1", path);
@@ -170,7 +170,7 @@ void add_verify(CLI::App& app, int& status) {
     try {
       verify(*o, status);
     } catch (const nlohmann::json::exception& e) {
-      fail("'{}/case.json' is malformed: {}", o->directory, e.what());
+      fail("'{}/case.json' is malformed: {}", o->directory, reason_of(e));
     }
   });
 }
