@@ -74,6 +74,8 @@ Tensor weight_norm(At v, At g, int64_t axis = 0);
 // Weight [out, ..] over its largest singular value, found by steps of the power method from u [out] (Miyato et al.
 // 2018), through which no gradient flows; and the next u.
 std::pair<Tensor, Tensor> spectral_norm(At weight, At u, int64_t steps = 1, double epsilon = 1e-12);
+// Over `size` channels, (size - 1) / 2 of them before, as in ONNX; PyTorch takes size / 2 before, which is another
+// window where `size` is even.
 Tensor local_response_norm(At x, int64_t size, double alpha = 1e-4, double beta = 0.75, double k = 1);
 
 // ---- attention: [b, heads, places, d] ----
