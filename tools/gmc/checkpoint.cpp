@@ -80,7 +80,7 @@ int64_t resume_checkpoint(const std::string& path, package::Session& session, co
   try {
     session.set_state(state, true);
   } catch (const Error& e) {
-    fail("'{}': {}{}", path, e.what(), different.empty() ? "" : fmt::format(" ({})", different));
+    fail("'{}': {} ({})", path, e.what(), different.empty() ? "was it trained with the same --precision?" : different);
   }
   const auto number = [&](const char* key) -> uint64_t {
     const auto it = metadata.find(key);
