@@ -66,11 +66,11 @@ std::string number_text(const HostTensor& t, size_t i) {
 }
 
 void write_text(const std::string& path, const std::string& text) {
-  FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wb");
+  const bool prints = path == "-";
+  FILE* file = prints ? stdout : std::fopen(path.c_str(), "wb");
   if (!file) fail("cannot create '{}': {}", path, std::strerror(errno));
   const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if ((file == stdout ? 0 : std::fclose(file)) != 0 || !written)
-    fail("cannot write '{}': {}", path, std::strerror(errno));
+  if ((prints ? 0 : std::fclose(file)) != 0 || !written) fail("cannot write '{}': {}", path, std::strerror(errno));
 }
 
 enum class Kind { png, npy, txt };
