@@ -60,7 +60,7 @@ protected:
   Words verify(const Words& more) const { return Words{"verify", "vae-mlp", "--case", file("case")} + more; }
   static Words model() {
     Words words{"vae-mlp"};
-    for (const auto& [field, value] : config) words = words + Words{"--set", field + "=" + value};
+    for (const auto& [field, value] : config) words = words + Words{"--set", fmt::format("{}={}", field, value)};
     return words;
   }
   // The plan of the training step under greedy.
