@@ -116,18 +116,21 @@ std::string graph_hash(const graph::Graph& g) {
   return fmt::format("{:016x}", execute::stream_of(graph::print(g, false).c_str()));
 }
 
+nlohmann::ordered_json to_json(const PlanReport& r) {
+  return {{"generated_kernels", r.generated},
+          {"products", r.products},
+          {"library_calls", r.library_calls},
+          {"runtime_calls", r.runtime_calls},
+          {"control", r.control},
+          {"bytes_between_kernels", r.bytes_between},
+          {"bytes_total", r.bytes_total},
+          {"bytes_compulsory", r.bytes_compulsory}};
+}
+
 nlohmann::ordered_json to_json(const View& view, const Plan& plan) {
   using json = nlohmann::ordered_json;
   json out{{"fuseplan", 1}, {"entry", plan.entry}, {"graph", plan.graph}, {"policy", plan.policy}};
-  const PlanReport r = report(view, plan);
-  out["report"] = json{{"generated_kernels", r.generated},
-                       {"products", r.products},
-                       {"library_calls", r.library_calls},
-                       {"runtime_calls", r.runtime_calls},
-                       {"control", r.control},
-                       {"bytes_between_kernels", r.bytes_between},
-                       {"bytes_total", r.bytes_total},
-                       {"bytes_compulsory", r.bytes_compulsory}};
+  out["report"] = to_json(report(view, plan));
   json kernels = json::array();
   for (const PlanKernel& kernel : plan.kernels) {
     json regions = json::array();

@@ -57,6 +57,7 @@ struct PlanReport {
   double flops = 0;
 };
 PlanReport report(const View&, const Plan&);
+nlohmann::ordered_json to_json(const PlanReport&);
 // Bytes that a kernel reads and writes, by the same model.
 struct Traffic {
   int64_t read = 0, written = 0;

@@ -8,8 +8,7 @@ namespace gmc::fusion {
 
 // Index (i0, i1, ...) of the reader's index space reads element sum strides[d] * i_d of `source`, which is dense, if
 // `affine`; otherwise no strides say it. Affinity through a reshape or an affine map is tried at every index of a small
-// space and at 256 spread indices of a larger one, the first and the last among them; strides[d] is 0 where the extent
-// is 1 or the space empty.
+// space and at 256 spread indices of a larger one; strides[d] is 0 where the extent is 1 or the space empty.
 struct Reading {
   Value source;
   Shape space;  // of the reader: a reduction's or a product's operand, otherwise its result

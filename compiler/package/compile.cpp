@@ -87,6 +87,16 @@ CompiledEntry compile_graph(const std::string& name, std::shared_ptr<const graph
   return out;
 }
 
+nlohmann::ordered_json plan_json(const CompiledEntry& entry) {
+  nlohmann::ordered_json plan = fusion::to_json(*entry.view, entry.plan);
+  for (const CompiledEntry& region : entry.regions) {
+    const int op = entry.view->op_of({region.node, 0});
+    for (size_t k = 0; k < entry.plan.kernels.size(); ++k)
+      if (entry.plan.kernels[k].regions[0][0] == op) plan["kernels"][k]["bodies"].push_back(plan_json(region));
+  }
+  return plan;
+}
+
 void collect_kernels(CompiledEntry& entry, std::vector<CompiledKernel*>& kernels) {
   for (CompiledKernel& k : entry.kernels) kernels.push_back(&k);
   for (CompiledEntry& region : entry.regions) collect_kernels(region, kernels);
@@ -202,20 +212,6 @@ Compiled compile(const Source& source, const Options& options) {
   out.timing.total_ms += out.timing.package_ms;
   return out;
 }
-
-namespace {
-
-nlohmann::ordered_json plan_json(const CompiledEntry& entry) {
-  nlohmann::ordered_json plan = fusion::to_json(*entry.view, entry.plan);
-  for (const CompiledEntry& region : entry.regions) {
-    const int op = entry.view->op_of({region.node, 0});
-    for (size_t k = 0; k < entry.plan.kernels.size(); ++k)
-      if (entry.plan.kernels[k].regions[0][0] == op) plan["kernels"][k]["bodies"].push_back(plan_json(region));
-  }
-  return plan;
-}
-
-}  // namespace
 
 nlohmann::ordered_json plans_json(const Compiled& compiled) {
   nlohmann::ordered_json j{{"fuseplans", 1}, {"model", compiled.name}};

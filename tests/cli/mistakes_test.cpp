@@ -107,13 +107,6 @@ TEST_F(Mistakes, in_what_goes_together) {
   EXPECT_EQ(read(file("out/last.safetensors")), before);
 }
 
-// It would end with an illegal instruction.
-TEST_F(Mistakes, in_the_processor_are_told_before_code_runs) {
-  if (__builtin_cpu_supports("avx512f")) GTEST_SKIP() << "this CPU has all that gmc generates code for";
-  EXPECT_THAT(refused(1, {"sample", "vae-mlp", "--march", "x86-64-v4", "-n", "1", "-o", file("a.npy")}),
-              HasSubstr("code for x86-64-v4 cannot run here"));
-}
-
 TEST_F(Mistakes, in_models_of_others_name_the_model) {
   const std::string model = file("odd.cpp");
   for (const auto& [thrown, message] : {std::pair{"42", "threw what is no std::exception"},

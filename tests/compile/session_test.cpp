@@ -7,6 +7,7 @@
 #include "compiler/package/compile.h"
 #include "compiler/transform/differentiate.h"
 #include "ops/elementwise.h"
+#include "runtime/base/error.h"
 
 #include <gtest/gtest.h>
 
@@ -87,6 +88,23 @@ TEST_P(TrainingStep, MatchesTheInterpreter) {
 INSTANTIATE_TEST_SUITE_P(Policies, TrainingStep,
                          testing::Values(Case{"none", 1}, Case{"none", 3}, Case{"greedy", 1}, Case{"greedy", 3}),
                          [](const auto& p) { return std::string(p.param.policy) + std::to_string(p.param.threads); });
+
+// It would end with an illegal instruction.
+TEST(Session, RefusesCodeOfAnotherProcessor) {
+  Graph g("step");
+  g.add_output({"y", (graph::input(g, "x", "data", {f32, {4}}) * 2.0).value, false});
+  package::Compiled compiled =
+      package::compile({"p", "{}", {}, {g}}, {codegen::host_target(), "greedy", {}, "", 1, false});
+  EXPECT_NO_THROW(package::Session(compiled, {1, false}));
+  compiled.target.name = "a later one";
+  ++compiled.target.isa;
+  try {
+    package::Session(compiled, {1, false});
+    ADD_FAILURE() << "it was accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()).find("code for a later one cannot run here: this CPU is "), 0u) << e.what();
+  }
+}
 
 }  // namespace
 }  // namespace gmc

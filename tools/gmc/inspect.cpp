@@ -17,18 +17,9 @@ struct InspectOptions {
 };
 
 nlohmann::ordered_json entry_json(const package::CompiledEntry& e) {
-  const fusion::PlanReport& r = e.report;
-  nlohmann::ordered_json out{{"entry", e.name},
-                             {"policy", e.plan.policy},
-                             {"ops", e.view->ops().size()},
-                             {"generated_kernels", r.generated},
-                             {"products", r.products},
-                             {"library_calls", r.library_calls},
-                             {"runtime_calls", r.runtime_calls},
-                             {"bytes_between_kernels", r.bytes_between},
-                             {"bytes_total", r.bytes_total},
-                             {"bytes_compulsory", r.bytes_compulsory},
-                             {"flops", r.flops}};
+  nlohmann::ordered_json out{{"entry", e.name}, {"policy", e.plan.policy}, {"ops", e.view->ops().size()}};
+  out.update(fusion::to_json(e.report));
+  out["flops"] = e.report.flops;
   if (e.node < 0) out["arena_bytes"] = e.arena_bytes;
   for (const package::CompiledEntry& region : e.regions) out["bodies"].push_back(entry_json(region));
   return out;
